@@ -1,0 +1,68 @@
+create or replace function public.fw_claim_batches(
+  p_executor_id uuid, p_room integer, p_organizations uuid[] default '{}'
+) returns table (
+  batch_id uuid, organization_id uuid, lease_seconds integer, execution_id uuid, workflow_name text, workflow_version text,
+  attempt integer, input jsonb, steps jsonb
+)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_executor public.fw_executors;
+  v_room integer := p_room;
+  v_cursor text;
+  v_rescan boolean;
+  v_rescan_started timestamptz;
+  v_organizations uuid[];
+  v_strays text[];
+  v_claimed integer;
+  v_again boolean := false;
+begin
+  -- A claim that a crash loses is a claim that never was, so it need not wait for the disk.
+  perform set_config('synchronous_commit', 'off', true);
+  select * into v_executor from public.fw_executors x where x.id = p_executor_id and x.stopped_at is null;
+  if not found then
+    raise exception using errcode = 'FW002',
+      message = format('executor %s is not registered, or has stopped', p_executor_id),
+      hint = 'Call fw_register_executor and use the id that it returns.';
+  end if;
+
+  v_cursor := v_executor.claim_cursor;
+  -- A rescan walks over every organization with waiting work, from its oldest message. It may meet many dead index entries
+  -- while another transaction holds the xmin horizon, so it is spaced by 20 times what it cost while known organizations
+  -- fill the room, and by twice that when they do not and it was slow.
+  v_rescan := clock_timestamp() >= v_executor.rescanned_at + 20 * v_executor.rescan_cost;
+  while v_room > 0 loop
+    v_rescan_started := clock_timestamp();
+    select n.organizations, n.strays into v_organizations, v_strays
+    from public.fw_next_organizations(v_cursor, v_room, v_rescan, p_organizations) n;
+    if cardinality(v_organizations) > 0 then
+      return query select * from public.fw_claim_organizations(p_executor_id, v_executor.workflows, v_organizations, v_room, v_rescan);
+      get diagnostics v_claimed = row_count;
+      v_room := v_room - v_claimed;
+      v_cursor := v_organizations[cardinality(v_organizations)]::text;
+    end if;
+    if v_rescan then
+      perform public.fw_settle_strays(v_strays);
+      v_executor.rescanned_at := clock_timestamp();
+      v_executor.rescan_cost := v_executor.rescanned_at - v_rescan_started;
+      -- Messages were visible but none could run: they have been settled, so some may be claimed now.
+      exit when v_again or cardinality(v_organizations) = 0 or v_claimed > 0;
+      v_again := true;
+      continue;
+    end if;
+    -- Hinted work is handed over at once: the executor asks again anyway, for it has room.
+    exit when v_room < p_room and cardinality(p_organizations) > 0;
+    v_rescan := true;
+    exit when v_executor.rescan_cost > interval '20 ms'
+      and clock_timestamp() < v_executor.rescanned_at + 2 * v_executor.rescan_cost;
+  end loop;
+
+  update public.fw_executors x set last_seen_at = now(), wants_work = v_room > 0, claim_cursor = v_cursor,
+    rescanned_at = v_executor.rescanned_at, rescan_cost = v_executor.rescan_cost
+  where x.id = p_executor_id;
+end
+$$;
+comment on function public.fw_claim_batches(uuid, integer, uuid[]) is
+  'Claims up to p_room executions for an executor, a batch for each organization in turn, and hands them over: one row an execution, with its batch (the fencing token), its attempt and the steps that earlier attempts completed. p_organizations are those that a NOTIFY has named.';

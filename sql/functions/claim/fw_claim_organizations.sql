@@ -1,0 +1,168 @@
+create or replace function public.fw_claim_organizations(
+  p_executor_id uuid, p_workflows text[], p_organizations uuid[], p_room integer, p_from_start boolean
+) returns table (
+  batch_id uuid, organization_id uuid, lease_seconds integer, execution_id uuid, workflow_name text, workflow_version text,
+  attempt integer, input jsonb, steps jsonb
+)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_now constant timestamptz := now();
+  -- A fleet in which executors know different workflows: look past what only the others know.
+  v_mixed constant boolean := exists (
+    select from public.fw_executors x
+    where x.workflows <> p_workflows and x.stopped_at is null and x.last_seen_at > v_now - interval '30 seconds');
+  v_live text[] := p_workflows;
+  v_organizations uuid[];   -- locked organizations, in the order they are served
+  v_floors timestamptz[];
+  v_quotas integer[];
+  v_batch_sizes integer[];
+  v_leases integer[];
+  v_epochs bigint[];
+  v_places integer[];
+  v_message_ids bigint[];   -- what was claimed, a place for each execution
+  v_execution_ids uuid[];
+  v_positions integer[];
+  v_batches integer[];
+  v_batch_ids uuid[];
+  v_odd_ids bigint[];
+  v_picked integer[];       -- by organization: messages found, and the visibility time of the last one
+  v_last_vts timestamptz[];
+begin
+  if v_mixed then
+    v_live := public.fw_live_workflows();
+  end if;
+
+  -- The row lock makes the semaphore exact. An organization that another claim is serving is skipped, never waited for.
+  select array_agg(s.organization_id order by s.position), array_agg(s.worker_claim_floor order by s.position),
+    array_agg(s.fw_worker_batch_size order by s.position), array_agg(s.fw_worker_visibility_timeout_seconds order by s.position),
+    array_agg(s.worker_semaphore_epoch order by s.position),
+    array_agg(s.fw_worker_batch_size * s.fw_worker_concurrency order by s.position)
+  into v_organizations, v_floors, v_batch_sizes, v_leases, v_epochs, v_places
+  from (
+    select s.*, array_position(p_organizations, s.organization_id) as position
+    from public.fw_module_settings s
+    where s.organization_id = any (p_organizations) and s.fw_execution_worker_enabled
+    for no key update of s skip locked
+  ) s;
+  if v_organizations is null then
+    return;
+  end if;
+  if p_from_start then
+    v_floors := array_fill('-infinity'::timestamptz, array[cardinality(v_organizations)]);
+  end if;
+
+  -- Only now, under the lock, are the places in use counted. The quantum is one batch, or as many as fill the room when
+  -- a batch each does not.
+  select array_agg(greatest(0, least(o.wanted, o.room_before)) order by o.position) into v_quotas
+  from (
+    select o.position, o.wanted, p_room - coalesce(sum(o.wanted) over (order by o.position rows between unbounded preceding and 1 preceding), 0) as room_before
+    from (
+      select o.position, greatest(0, least(
+        o.batch_size * greatest(1, ceil(p_room::numeric / sum(o.batch_size) over ())),
+        o.places - coalesce((
+          select sum(r.open) from public.fw_worker_runs r
+          where r.organization_id = o.organization_id and r.finished_at is null and r.semaphore_epoch = o.epoch
+            and r.lease_expires_at > v_now), 0)))::integer as wanted
+      from unnest(v_organizations, v_batch_sizes, v_places, v_epochs) with ordinality as o (organization_id, batch_size, places, epoch, position)
+    ) o
+  ) o;
+
+  with picked as materialized (
+    select o.position, o.batch_size, q.msg_id, q.vt, q.message
+    from unnest(v_organizations, v_floors, v_quotas, v_batch_sizes) with ordinality
+      as o (organization_id, floor, quota, batch_size, position)
+    cross join lateral (
+      select q.msg_id, q.vt, q.message
+      from pgmq.q_workflow_execution_queue q
+      where (q.message ->> 'organization_id') collate "C" = o.organization_id::text and q.vt >= o.floor and q.vt <= v_now
+        and (not v_mixed or (q.message ->> 'workflow_name') is null or q.message ->> 'workflow_name' = any (p_workflows)
+          or not (q.message ->> 'workflow_name' = any (v_live)))
+      order by q.vt
+      limit o.quota
+      for update of q skip locked
+    ) q
+  ), matched as (
+    select p.position, p.batch_size, p.msg_id, p.vt, e.id,
+      coalesce(e.msg_id = p.msg_id and e.organization_id = v_organizations[p.position]
+        and e.status in ('queued', 'retry_pending', 'waiting') and e.workflow_name = any (p_workflows)
+        and p.message -> 'attempt' = to_jsonb(e.retry_count + 1), false) as runnable
+    from picked p
+    left join public.fw_workflow_executions e on e.id = case
+      when p.message ->> 'execution_id' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then (p.message ->> 'execution_id')::uuid end
+  ), numbered as (
+    select m.*, (row_number() over (partition by m.position order by m.vt, m.msg_id) - 1) / m.batch_size as chunk
+    from matched m
+    where m.runnable
+  ), batched as (
+    select n.*, dense_rank() over (order by n.position, n.chunk) as batch
+    from numbered n
+  )
+  select
+    (select array_agg(m.msg_id order by m.msg_id) from matched m where not m.runnable),
+    (select array_agg(coalesce(p.picked, 0) order by o.position) from generate_subscripts(v_organizations, 1) as o (position)
+      left join (select p.position, count(*) as picked from picked p group by p.position) p using (position)),
+    (select array_agg(p.last_vt order by o.position) from generate_subscripts(v_organizations, 1) as o (position)
+      left join (select p.position, max(p.vt) as last_vt from picked p group by p.position) p using (position)),
+    array_agg(b.msg_id), array_agg(b.id), array_agg(b.position), array_agg(b.batch)
+  into v_odd_ids, v_picked, v_last_vts, v_message_ids, v_execution_ids, v_positions, v_batches
+  from batched b;
+
+  -- What cannot simply run (malformed, duplicate, finished, lost lease, redriven by hand …) is settled here and now.
+  if v_odd_ids is not null then
+    perform public.fw_settle_messages(v_odd_ids, v_live);
+  end if;
+
+  if v_message_ids is not null then
+    v_batch_ids := array(select public.fw_uuid() from generate_series(1, (select max(b) from unnest(v_batches) as b)));
+    insert into public.fw_worker_runs
+      (id, organization_id, executor_id, size, open, semaphore_epoch, semaphore_places, lease_seconds, lease_expires_at, taken_at)
+    select v_batch_ids[c.batch], v_organizations[c.position], p_executor_id, count(*), count(*), v_epochs[c.position],
+      v_places[c.position], v_leases[c.position], v_now + make_interval(secs => v_leases[c.position]),
+      case when p_executor_id is not null then v_now end
+    from unnest(v_batches, v_positions) as c (batch, position)
+    group by c.batch, c.position;
+
+    update pgmq.q_workflow_execution_queue q set vt = v_now + make_interval(secs => v_leases[c.position]), read_ct = q.read_ct + 1
+    from unnest(v_message_ids, v_positions) as c (msg_id, position)
+    where q.msg_id = c.msg_id;
+  end if;
+
+  update public.fw_module_settings s set
+    worker_running = s.worker_running or b.claimed is not null,
+    worker_last_run_at = case when b.claimed is not null then v_now else s.worker_last_run_at end,
+    worker_last_batch_size = coalesce(b.last_size, s.worker_last_batch_size),
+    worker_has_more = o.picked >= o.quota,
+    worker_claim_floor = coalesce(o.last_vt, s.worker_claim_floor)
+  from unnest(v_organizations, v_quotas, v_picked, v_last_vts) with ordinality
+    as o (organization_id, quota, picked, last_vt, position)
+  left join (
+    select c.position, sum(c.size) as claimed, (array_agg(c.size order by c.batch desc))[1] as last_size
+    from (select c.position, c.batch, count(*)::integer as size from unnest(v_positions, v_batches) as c (position, batch) group by 1, 2) c
+    group by c.position
+  ) b using (position)
+  where s.organization_id = o.organization_id and o.quota > 0 and (o.picked > 0 or s.worker_has_more);
+
+  return query
+    with started as (
+      update public.fw_workflow_executions e set
+        status = 'running', batch_id = v_batch_ids[c.batch], started_at = coalesce(e.started_at, v_now), next_retry_at = null
+      from unnest(v_execution_ids, v_batches, v_positions) as c (id, batch, position)
+      where e.id = c.id
+      returning e.batch_id, e.organization_id, v_leases[c.position] as lease_seconds, e.id, e.workflow_name,
+        e.workflow_version, e.retry_count, e.input, e.started_at
+    )
+    select s.batch_id, s.organization_id, s.lease_seconds, s.id, s.workflow_name, s.workflow_version, s.retry_count + 1, s.input,
+      case when s.started_at <> v_now then public.fw_completed_steps(s.id) end
+    from started s;
+end
+$$;
+comment on function public.fw_claim_organizations(uuid, text[], uuid[], integer, boolean) is
+  'Internal: claims visible messages of these organizations, a batch each in turn up to p_room, and marks their executions as running. Starts at the claim floors, or with p_from_start at the oldest message.';

@@ -1,0 +1,86 @@
+create or replace function public.fw_next_organizations(
+  p_after text, p_room integer, p_rescan boolean, p_hints uuid[],
+  out organizations uuid[], out strays text[]
+)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+declare
+  v_room integer := p_room;
+  v_next record;
+begin
+  organizations := '{}';
+  strays := '{}';
+  if not p_rescan then
+    for v_next in
+      select s.organization_id, s.fw_worker_batch_size
+      from unnest(p_hints) as hint
+      join public.fw_module_settings s on s.organization_id = hint and s.fw_execution_worker_enabled
+      union all
+      (select s.organization_id, s.fw_worker_batch_size from public.fw_module_settings s
+       where s.worker_has_more and s.fw_execution_worker_enabled and s.organization_id::text > p_after
+       order by s.organization_id)
+      union all
+      (select s.organization_id, s.fw_worker_batch_size from public.fw_module_settings s
+       where s.worker_has_more and s.fw_execution_worker_enabled and s.organization_id::text <= p_after
+       order by s.organization_id)
+    loop
+      continue when v_next.organization_id = any (organizations);
+      organizations := organizations || v_next.organization_id;
+      v_room := v_room - v_next.fw_worker_batch_size;
+      exit when v_room <= 0;
+    end loop;
+    return;
+  end if;
+
+  -- A skip scan of the claim index: one probe finds the next organization that has messages at all, another whether one
+  -- of them is visible. Idle organizations have no entry and cost nothing. The walk starts after the one served last and
+  -- wraps around; it is read lazily and ends as soon as the room is filled.
+  for v_next in
+    with recursive ahead (key) as (
+      select (select q.message ->> 'organization_id' collate "C" from pgmq.q_workflow_execution_queue q
+              where (q.message ->> 'organization_id') collate "C" > p_after
+              order by (q.message ->> 'organization_id') collate "C" limit 1)
+      union all
+      select (select q.message ->> 'organization_id' collate "C" from pgmq.q_workflow_execution_queue q
+              where (q.message ->> 'organization_id') collate "C" > ahead.key
+              order by (q.message ->> 'organization_id') collate "C" limit 1)
+      from ahead where ahead.key is not null
+    ), behind (key) as (
+      select (select q.message ->> 'organization_id' collate "C" from pgmq.q_workflow_execution_queue q
+              order by (q.message ->> 'organization_id') collate "C" limit 1)
+      union all
+      select (select q.message ->> 'organization_id' collate "C" from pgmq.q_workflow_execution_queue q
+              where (q.message ->> 'organization_id') collate "C" > behind.key
+              order by (q.message ->> 'organization_id') collate "C" limit 1)
+      from behind where behind.key < p_after
+    )
+    select walk.key, s.organization_id, s.fw_execution_worker_enabled, least(s.fw_worker_batch_size,
+      s.fw_worker_batch_size * s.fw_worker_concurrency - coalesce((
+        select sum(r.open) from public.fw_worker_runs r
+        where r.organization_id = s.organization_id and r.finished_at is null
+          and r.semaphore_epoch = s.worker_semaphore_epoch and r.lease_expires_at > now()), 0)) as places
+    from (select key from ahead where key is not null union all select key from behind where key <= p_after) as walk
+    left join public.fw_module_settings s on s.organization_id =
+      case when walk.key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then walk.key::uuid end
+    where exists (
+      select from pgmq.q_workflow_execution_queue q
+      where (q.message ->> 'organization_id') collate "C" = walk.key and q.vt <= now())
+  loop
+    if v_next.organization_id is null then
+      strays := strays || v_next.key;
+    elsif v_next.fw_execution_worker_enabled and v_next.places > 0 then
+      organizations := organizations || v_next.organization_id;
+      v_room := v_room - v_next.places;
+      exit when v_room <= 0;
+    end if;
+  end loop;
+end
+$$;
+comment on function public.fw_next_organizations(text, integer, boolean, uuid[]) is
+  'Internal: the organizations that a claim serves next, round robin after p_after, as many as fill the room with a batch each. Without p_rescan only those known to have more work and the hinted ones. strays are organization keys of messages that no settings row belongs to.';

@@ -1,0 +1,23 @@
+create or replace function public.fw_offer_batches(p_room integer default 500) returns setof uuid
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_organizations uuid[];
+  v_workflows constant text[] := public.fw_live_workflows();
+begin
+  v_organizations := (public.fw_next_organizations('', p_room, true, '{}')).organizations;
+  if cardinality(v_organizations) = 0 or cardinality(v_workflows) = 0 then
+    return;
+  end if;
+  return query
+    with offered as materialized (
+      select distinct c.batch_id from public.fw_claim_organizations(null, v_workflows, v_organizations, p_room, true) c
+    ), told as materialized (
+      select o.batch_id, pg_notify('fw_batch', to_json(o.batch_id)::text) from offered o
+    )
+    select t.batch_id from told t;
+end
+$$;
+comment on function public.fw_offer_batches(integer) is
+  'Claims batches for waiting work on behalf of no executor in particular and NOTIFYs their ids on fw_batch; the first executor that calls fw_take_batch gets one. Claims nothing while no executor lives. Returns the batch ids.';

@@ -1,0 +1,40 @@
+create or replace function public.fw_reap_lost_leases(p_execution_ids uuid[]) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_batches uuid[];
+  v_lost uuid[];
+begin
+  -- A batch that a late report has locked is left alone: the caller holds message locks that the report waits for.
+  v_batches := array(
+    select r.id from public.fw_worker_runs r
+    where r.id in (select e.batch_id from public.fw_workflow_executions e where e.id = any (p_execution_ids))
+    order by r.id
+    for no key update of r skip locked);
+  v_lost := array(
+    select e.id from public.fw_workflow_executions e
+    where e.id = any (p_execution_ids) and e.status = 'running' and e.batch_id = any (v_batches)
+      and not public.fw_run_holds_lease(e.batch_id)
+    order by e.id);
+  if cardinality(v_lost) = 0 then
+    return;
+  end if;
+  with ended as (
+    select * from public.fw_fail_attempts(
+      v_lost, array_fill('the lease ran out before the executor reported'::text, array[cardinality(v_lost)]),
+      array_fill('TIMEOUT'::text, array[cardinality(v_lost)]), array_fill(false, array[cardinality(v_lost)]),
+      array_fill(0::bigint, array[cardinality(v_lost)]))
+  ), tally as (
+    select e.batch_id, count(*) as total, count(*) filter (where e.outcome = 'failed') as dead
+    from ended e group by e.batch_id
+  )
+  update public.fw_worker_runs r set open = r.open - t.total, lost = r.lost + t.total - t.dead,
+    dead_lettered = r.dead_lettered + t.dead, finished_at = case when r.open = t.total then now() end
+  from tally t where r.id = t.batch_id;
+  perform public.fw_release_semaphores(array(
+    select distinct r.organization_id from public.fw_worker_runs r where r.id = any (v_batches) and r.finished_at is not null));
+end
+$$;
+comment on function public.fw_reap_lost_leases(uuid[]) is
+  'Internal: ends the attempts of running executions whose batch has lost its lease. Each is a failed attempt: tried again at once, since the visibility timeout was the wait, or dead-lettered after the last.';

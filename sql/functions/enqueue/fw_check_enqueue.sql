@@ -1,0 +1,44 @@
+create or replace function public.fw_check_enqueue(
+  p_workflow text, p_inputs jsonb[], p_organization_id uuid, p_idempotency_keys text[], p_delay interval
+) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_position integer;
+begin
+  if p_workflow is null or length(p_workflow) not between 1 and 200 then
+    raise invalid_parameter_value using
+      message = format('the workflow name %s', coalesce(format('has %s characters, outside 1 to 200', length(p_workflow)), 'must not be NULL')),
+      hint = 'Pass the name that the workflow was defined with.';
+  end if;
+  if p_organization_id is null then
+    raise invalid_parameter_value using
+      message = 'p_organization_id must not be NULL', hint = 'Pass the uuid of the organization that the execution belongs to.';
+  end if;
+  if p_inputs is null then
+    raise invalid_parameter_value using message = 'p_inputs must not be NULL', hint = 'Pass an array with an input for each execution.';
+  end if;
+  v_position := array_position(p_inputs, null);
+  if v_position is not null then
+    raise invalid_parameter_value using
+      message = format('the input of workflow %L at position %s is NULL', p_workflow, v_position),
+      hint = 'Pass a JSON value; JSON null is ''null''::jsonb.';
+  end if;
+  if p_idempotency_keys is not null and cardinality(p_idempotency_keys) <> cardinality(p_inputs) then
+    raise invalid_parameter_value using
+      message = format('%s idempotency keys for %s inputs', cardinality(p_idempotency_keys), cardinality(p_inputs)),
+      hint = 'Pass one key for each input, NULL where there is none.';
+  end if;
+  if exists (select from unnest(p_idempotency_keys) as key where length(key) not between 1 and 500) then
+    raise invalid_parameter_value using
+      message = 'an idempotency key has a length outside 1 to 500 characters', hint = 'Pass NULL for no key.';
+  end if;
+  if p_delay is null or p_delay < interval '0' or p_delay > interval '100 years' then
+    raise invalid_parameter_value using
+      message = format('the delay %s is outside 0 to 100 years', coalesce(p_delay::text, 'NULL')), hint = 'Nothing was enqueued.';
+  end if;
+end
+$$;
+comment on function public.fw_check_enqueue(text, jsonb[], uuid, text[], interval) is
+  'Internal: refuses arguments of an enqueue that no execution could be made from, naming the argument and the limit.';

@@ -1,0 +1,59 @@
+create or replace function public.fw_enqueue_many(
+  p_workflow text,
+  p_inputs jsonb[],
+  p_organization_id uuid,
+  p_idempotency_keys text[] default null,
+  p_delay interval default '0',
+  p_metadata jsonb default null,
+  p_workflow_version text default null
+) returns setof uuid
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+  v_count constant integer := coalesce(cardinality(p_inputs), 0);
+  v_not_before constant timestamptz := now() + p_delay;
+  v_ids uuid[];
+  v_created uuid[];
+begin
+  perform public.fw_check_enqueue(p_workflow, p_inputs, p_organization_id, p_idempotency_keys, p_delay);
+  if not exists (select from public.fw_module_settings s where s.organization_id = p_organization_id) then
+    insert into public.fw_module_settings (organization_id) values (p_organization_id) on conflict do nothing;
+  end if;
+
+  v_ids := array(select public.fw_uuid() from generate_series(1, v_count));
+  with created as (
+    insert into public.fw_workflow_executions
+      (id, workflow_name, workflow_version, organization_id, input, metadata, idempotency_key, msg_id)
+    select item.id, p_workflow, p_workflow_version, p_organization_id, item.input, p_metadata, item.idempotency_key,
+      nextval('pgmq.q_workflow_execution_queue_msg_id_seq')
+    from unnest(v_ids, p_inputs, p_idempotency_keys) as item (id, input, idempotency_key)
+    on conflict (organization_id, workflow_name, idempotency_key) where idempotency_key is not null do nothing
+    returning id, msg_id
+  ), sent as (
+    insert into pgmq.q_workflow_execution_queue (msg_id, vt, message) overriding system value
+    select c.msg_id, v_not_before, jsonb_build_object(
+      'execution_id', c.id, 'organization_id', p_organization_id, 'workflow_name', p_workflow, 'attempt', 1)
+    from created c
+  )
+  select array_agg(c.id) into v_created from created c;
+
+  if p_delay <= interval '0' and v_created is not null then
+    perform public.fw_wake_executors(p_organization_id);
+  end if;
+  if coalesce(cardinality(v_created), 0) = v_count then
+    return query select id from unnest(v_ids) as id;
+  else
+    -- A new statement, so a row that another transaction has committed meanwhile is seen.
+    return query
+      select coalesce(e.id, item.id)
+      from unnest(v_ids, p_idempotency_keys) with ordinality as item (id, idempotency_key, position)
+      left join public.fw_workflow_executions e
+        on e.organization_id = p_organization_id and e.workflow_name = p_workflow and e.idempotency_key = item.idempotency_key
+      order by item.position;
+  end if;
+end
+$$;
+comment on function public.fw_enqueue_many(text, jsonb[], uuid, text[], interval, jsonb, text) is
+  'Enqueues one execution for each input, in one statement, and returns their ids in the order of the inputs. Part of the caller''s transaction. Idempotency keys, where given, go with the inputs one to one (NULL for none).';

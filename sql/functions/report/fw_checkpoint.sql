@@ -1,0 +1,27 @@
+create or replace function public.fw_checkpoint(
+  p_executor_id uuid, p_execution_id uuid, p_batch_id uuid, p_name text, p_step_index integer, p_output jsonb, p_duration_ms integer
+) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_execution public.fw_workflow_executions;
+begin
+  if cardinality(public.fw_lock_leases(p_executor_id, array[p_batch_id])) = 1 then
+    select * into v_execution from public.fw_workflow_executions e
+    where e.id = p_execution_id and e.batch_id = p_batch_id and e.status = 'running';
+  end if;
+  if v_execution.id is null then
+    raise exception using errcode = 'FW001',
+      message = format('batch %s has lost its lease on execution %s', p_batch_id, p_execution_id),
+      detail = format('Step %L was not recorded; its transaction is rolled back.', p_name),
+      hint = 'Stop this run: another executor goes on with the execution.';
+  end if;
+  insert into public.fw_execution_steps
+    (execution_id, node_id, organization_id, step_index, attempt_number, status, output_data, started_at, completed_at, duration_ms)
+  values (p_execution_id, p_name, v_execution.organization_id, p_step_index, v_execution.retry_count + 1, 'completed', p_output,
+    now() - make_interval(secs => p_duration_ms / 1000.0), now(), p_duration_ms);
+end
+$$;
+comment on function public.fw_checkpoint(uuid, uuid, uuid, text, integer, jsonb, integer) is
+  'Records one completed step inside the caller''s own transaction, so that its writes and the checkpoint happen together or not at all. Raises FW001 when the batch has lost its lease.';

@@ -1,0 +1,25 @@
+create or replace function public.fw_extend_leases(p_executor_id uuid, p_execution_ids uuid[], p_batch_ids uuid[]) returns setof uuid
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+declare
+  v_batches uuid[];
+begin
+  v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
+  update public.fw_worker_runs r set lease_expires_at = now() + make_interval(secs => r.lease_seconds) where r.id = any (v_batches);
+  update pgmq.q_workflow_execution_queue q set vt = r.lease_expires_at
+  from unnest(p_execution_ids) as i (id)
+  join public.fw_workflow_executions e on e.id = i.id and e.status = 'running' and e.batch_id = any (v_batches)
+  join public.fw_worker_runs r on r.id = e.batch_id
+  where q.msg_id = e.msg_id;
+  update public.fw_executors x set last_seen_at = now() where x.id = p_executor_id;
+  return query select distinct id from unnest(p_batch_ids) as id where id <> all (v_batches);
+end
+$$;
+comment on function public.fw_extend_leases(uuid, uuid[], uuid[]) is
+  'Extends the leases of these batches by a visibility timeout from now, and keeps the messages of these executions invisible as long. Returns the batches whose lease is lost: their work must stop.';

@@ -1,0 +1,40 @@
+create or replace function public.fw_release(p_executor_id uuid, p_execution_ids uuid[], p_batch_ids uuid[]) returns setof uuid
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_batches uuid[];
+  v_released uuid[];
+  v_closed uuid[];
+begin
+  v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
+  v_released := array(
+    select e.id
+    from unnest(p_execution_ids, p_batch_ids) as i (id, batch_id)
+    join public.fw_workflow_executions e on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running'
+    where i.batch_id = any (v_batches));
+  update pgmq.q_workflow_execution_queue q set vt = now()
+  from public.fw_workflow_executions e
+  where e.id = any (v_released) and q.msg_id = e.msg_id;
+  with released as (
+    update public.fw_workflow_executions e set
+      status = case when e.retry_count > 0 then 'retry_pending' else 'queued' end,
+      next_retry_at = case when e.retry_count > 0 then now() end
+    where e.id = any (v_released)
+    returning e.batch_id
+  ), tally as (
+    select r.batch_id, count(*) as total from released r group by r.batch_id
+  )
+  update public.fw_worker_runs r set open = r.open - t.total, released = r.released + t.total,
+    finished_at = case when r.open = t.total then now() end
+  from tally t where r.id = t.batch_id;
+  v_closed := array(select distinct r.organization_id from public.fw_worker_runs r where r.id = any (v_batches) and r.finished_at is not null);
+  if cardinality(v_closed) > 0 then
+    perform public.fw_release_semaphores(v_closed);
+    perform public.fw_wake_executors(organization_id) from unnest(v_closed) as organization_id;
+  end if;
+  return query select id from unnest(p_execution_ids) as id where id <> all (v_released);
+end
+$$;
+comment on function public.fw_release(uuid, uuid[], uuid[]) is
+  'Hands executions back unfinished, as at a shutdown: they are visible at once, keep their checkpoints, and it costs no attempt. Returns those that were refused because the batch has lost its lease.';

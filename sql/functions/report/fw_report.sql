@@ -1,0 +1,78 @@
+create or replace function public.fw_report(
+  p_executor_id uuid,
+  p_execution_ids uuid[], p_batch_ids uuid[], p_done boolean[], p_outputs jsonb[],
+  p_step_items integer[] default '{}', p_step_names text[] default '{}', p_step_indexes integer[] default '{}',
+  p_step_outputs jsonb[] default '{}', p_step_durations_ms integer[] default '{}'
+) returns setof uuid
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+declare
+  v_batches uuid[];
+  v_items integer[];           -- places, in the arguments, of the executions that may be written
+  v_done_items integer[];      -- those of them that are done
+  v_done_messages bigint[];
+  v_attempts integer[];
+  v_organizations uuid[];
+  v_closed uuid[];
+begin
+  v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
+  -- While the batch is locked nobody else ends the run of its executions, so what is read here stays true.
+  select array_agg(i.item), array_agg(e.retry_count + 1), array_agg(e.organization_id),
+    array_agg(i.item) filter (where i.done), array_agg(e.msg_id) filter (where i.done)
+  into v_items, v_attempts, v_organizations, v_done_items, v_done_messages
+  from unnest(p_execution_ids, p_batch_ids, p_done) with ordinality as i (id, batch_id, done, item)
+  join public.fw_workflow_executions e on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running'
+  where i.batch_id = any (v_batches);
+
+  if v_done_items is not null then
+    delete from pgmq.q_workflow_execution_queue q where q.msg_id = any (v_done_messages);
+    update public.fw_workflow_executions e set status = 'completed', output = p_outputs[i.item], completed_at = now()
+    from unnest(v_done_items) as i (item)
+    where e.id = p_execution_ids[i.item];
+  end if;
+
+  if cardinality(p_step_items) > 0 then
+    insert into public.fw_execution_steps as s
+      (execution_id, node_id, organization_id, step_index, attempt_number, status, output_data, started_at, completed_at, duration_ms)
+    select p_execution_ids[i.item], c.name, i.organization_id, c.step_index, i.attempt, 'completed', c.output,
+      now() - make_interval(secs => c.duration_ms / 1000.0), now(), c.duration_ms
+    from unnest(p_step_items, p_step_names, p_step_indexes, p_step_outputs, p_step_durations_ms)
+      as c (item, name, step_index, output, duration_ms)
+    cross join lateral (
+      select c.item, v_organizations[p.place] as organization_id, v_attempts[p.place] as attempt
+      from (select array_position(v_items, c.item) as place) p where p.place is not null) i
+    on conflict (execution_id, node_id) do update set
+      status = 'completed', attempt_number = excluded.attempt_number, output_data = excluded.output_data, error_message = null,
+      started_at = excluded.started_at, completed_at = excluded.completed_at, duration_ms = excluded.duration_ms
+    where s.status <> 'completed';
+  end if;
+
+  if v_done_items is not null then
+    with tally as (
+      select p_batch_ids[i.item] as batch_id, count(*) as done from unnest(v_done_items) as i (item) group by 1
+    ), closed as (
+      update public.fw_worker_runs r set open = r.open - t.done, succeeded = r.succeeded + t.done,
+        finished_at = case when r.open = t.done then now() end
+      from tally t where r.id = t.batch_id
+      returning r.organization_id, r.finished_at
+    )
+    select array_agg(distinct c.organization_id) into v_closed from closed c where c.finished_at is not null;
+    if v_closed is not null then
+      perform public.fw_release_semaphores(v_closed);
+    end if;
+  end if;
+
+  if coalesce(cardinality(v_items), 0) < cardinality(p_execution_ids) then
+    return query select p_execution_ids[item] from generate_subscripts(p_execution_ids, 1) as item
+    where item <> all (coalesce(v_items, '{}'));
+  end if;
+end
+$$;
+comment on function public.fw_report(uuid, uuid[], uuid[], boolean[], jsonb[], integer[], text[], integer[], jsonb[], integer[]) is
+  'Reports for many executions at once: checkpoints of completed steps, and the outputs of executions that are done. The arrays of the first group go together, a place for each execution; p_step_items says to which place a step belongs (1-based). Returns the executions that were refused because the batch has lost its lease: nothing was written for them.';

@@ -1,0 +1,44 @@
+create or replace function public.fw_report_failures(
+  p_executor_id uuid, p_execution_ids uuid[], p_batch_ids uuid[],
+  p_errors text[], p_categories text[], p_permanent boolean[], p_delays_ms bigint[] default null
+) returns table (execution_id uuid, outcome text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_batches uuid[];
+  v_ids uuid[];
+  v_items integer[];
+  v_closed uuid[];
+begin
+  v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
+  select array_agg(e.id), array_agg(i.item) into v_ids, v_items
+  from unnest(p_execution_ids, p_batch_ids) with ordinality as i (id, batch_id, item)
+  join public.fw_workflow_executions e on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running'
+  where i.batch_id = any (v_batches);
+
+  if v_ids is not null then
+    return query
+      with ended as materialized (
+        select f.* from public.fw_fail_attempts(v_ids,
+          array(select p_errors[item] from unnest(v_items) as item), array(select p_categories[item] from unnest(v_items) as item),
+          array(select p_permanent[item] from unnest(v_items) as item), array(select p_delays_ms[item] from unnest(v_items) as item)) f
+      ), tally as (
+        select e.batch_id, count(*) as total, count(*) filter (where e.outcome = 'failed') as dead from ended e group by e.batch_id
+      ), counted as (
+        update public.fw_worker_runs r set open = r.open - t.total, failed = r.failed + t.total - t.dead,
+          dead_lettered = r.dead_lettered + t.dead, finished_at = case when r.open = t.total then now() end
+        from tally t where r.id = t.batch_id
+      )
+      select e.execution_id, e.outcome from ended e;
+    v_closed := array(select distinct r.organization_id from public.fw_worker_runs r where r.id = any (v_batches) and r.finished_at is not null);
+    if cardinality(v_closed) > 0 then
+      perform public.fw_release_semaphores(v_closed);
+    end if;
+  end if;
+  return query select id, 'fenced'::text from unnest(p_execution_ids) as id where id <> all (coalesce(v_ids, '{}'));
+end
+$$;
+comment on function public.fw_report_failures(uuid, uuid[], uuid[], text[], text[], boolean[], bigint[]) is
+  'Reports failed attempts, a place in each array for each execution: error, category, whether it is permanent, and optionally the delay in milliseconds before the next attempt instead of the backoff. Returns what became of each: retry_pending, failed (dead-lettered), or fenced (refused: the batch has lost its lease; nothing was written).';
