@@ -1,6 +1,6 @@
 create or replace function public.fw_fail_attempts(
   p_execution_ids uuid[], p_errors text[], p_categories text[], p_permanent boolean[], p_delays_ms bigint[]
-) returns table (execution_id uuid, batch_id uuid, outcome text)
+) returns table (execution_id uuid, batch_id uuid, outcome text, retry_at timestamptz)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
@@ -46,10 +46,10 @@ begin
         last_error = f.error, error_category = f.category
       from unnest(v_retry, v_retry_errors, v_retry_categories, v_retry_at) as f (id, error, category, retry_at)
       where e.id = f.id
-      returning e.id, e.batch_id, e.status;
+      returning e.id, e.batch_id, e.status, e.next_retry_at;
   end if;
   if v_dead is not null then
-    return query select d.execution_id, d.batch_id, 'failed'::text
+    return query select d.execution_id, d.batch_id, 'failed'::text, null::timestamptz
     from public.fw_dead_letter(v_dead, v_dead_errors, v_dead_categories) d;
   end if;
 end

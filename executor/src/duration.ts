@@ -1,0 +1,26 @@
+// Durations as users write them ('10m', '1.5s', 250) in milliseconds.
+import ms from 'ms'
+import { UsageError } from './errors.js'
+
+/** A number of milliseconds, or a text such as '250ms', '1s', '10m', '2h', '7d'. */
+export type Duration = number | ms.StringValue
+
+const LONGEST_MS = ms('100y')
+
+/**
+ * Milliseconds of a duration.
+ * @param what names it in the error
+ * @throws UsageError if it is no duration, negative, or longer than a hundred years
+ */
+export function toMilliseconds(duration: Duration, what: string): number {
+  let milliseconds: number | undefined
+  try {
+    milliseconds = typeof duration === 'number' ? duration : (ms(duration) as number | undefined)
+  } catch {
+    milliseconds = undefined
+  }
+  if (milliseconds === undefined || !(milliseconds >= 0 && milliseconds <= LONGEST_MS)) {
+    throw new UsageError(`${what} is '${duration}'; allowed are 0 to 100 years, as milliseconds or as '250ms', '1s', '10m', '2h', '7d'`)
+  }
+  return milliseconds
+}

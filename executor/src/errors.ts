@@ -1,0 +1,110 @@
+// The errors that a user of the package meets. Each has a code that stays the same when the wording changes.
+
+/** What kind of thing went wrong; kept with a failed execution and in its dead letter. */
+export const ERROR_CATEGORIES = [
+  'CONFIG',
+  'VALIDATION',
+  'AUTHORIZATION',
+  'NOT_FOUND',
+  'RUNTIME',
+  'TIMEOUT',
+  'EXTERNAL_SERVICE',
+] as const
+export type ErrorCategory = (typeof ERROR_CATEGORIES)[number]
+
+/** Base of every error that this package throws. */
+export class WorkerError extends Error {
+  readonly code: string
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = new.target.name
+    this.code = code
+  }
+}
+
+/** Throw it in a handler or a step when trying again cannot help: the execution is dead-lettered at once. */
+export class PermanentError extends WorkerError {
+  readonly category: ErrorCategory
+
+  constructor(message: string, options: ErrorOptions & { category?: ErrorCategory } = {}) {
+    super('PERMANENT', message, options)
+    this.category = options.category ?? 'RUNTIME'
+  }
+}
+
+/** An input, output or step result that JSON cannot hold, with the path of the value. */
+export class NotJsonError extends PermanentError {
+  /** Where in the value, such as `$.lines[2].price`. */
+  readonly path: string
+
+  constructor(what: string, path: string, reason: string) {
+    super(`${what} is not JSON: ${path} is ${reason}`, { category: 'VALIDATION' })
+    this.path = path
+  }
+}
+
+/** A step did not finish within its timeout. The attempt fails and is retried. */
+export class StepTimeoutError extends WorkerError {
+  readonly category = 'TIMEOUT' satisfies ErrorCategory
+
+  constructor(step: string, milliseconds: number) {
+    super('STEP_TIMEOUT', `step '${step}' did not finish within ${milliseconds} ms`)
+  }
+}
+
+/** The lease of the batch was lost: another executor goes on with the execution, and nothing of this run is written. */
+export class LeaseLostError extends WorkerError {
+  constructor(executionId: string) {
+    super('LEASE_LOST', `the lease on execution ${executionId} was lost; another executor goes on with it`)
+  }
+}
+
+/** The executor stops and hands the execution back; it costs no attempt. */
+export class ExecutorStoppedError extends WorkerError {
+  constructor() {
+    super('EXECUTOR_STOPPED', 'the executor is stopping; the execution is handed back and costs no attempt')
+  }
+}
+
+/** A call was made with arguments that cannot work. */
+export class UsageError extends WorkerError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('USAGE', message, options)
+  }
+}
+
+/** The database's SQL API and this package do not fit together. */
+export class SchemaVersionError extends WorkerError {
+  constructor(code: 'SCHEMA_MISSING' | 'SCHEMA_OLDER' | 'SCHEMA_NEWER', message: string, options?: ErrorOptions) {
+    super(code, message, options)
+  }
+}
+
+/** Asked for an execution that does not exist. */
+export class UnknownExecutionError extends WorkerError {
+  constructor(executionId: string) {
+    super('UNKNOWN_EXECUTION', `there is no execution ${executionId}`)
+  }
+}
+
+/** The execution whose result was asked for ended without one. */
+export class ExecutionFailedError extends WorkerError {
+  readonly executionId: string
+  readonly status: string
+  readonly category: string | null
+
+  constructor(executionId: string, status: string, error: string | null, category: string | null) {
+    super('EXECUTION_FAILED', `execution ${executionId} is ${status}${error === null ? '' : `: ${error}`}`)
+    this.executionId = executionId
+    this.status = status
+    this.category = category
+  }
+}
+
+/** The execution has not finished within the time that the caller would wait; it goes on all the same. */
+export class ResultTimeoutError extends WorkerError {
+  constructor(executionId: string, milliseconds: number, status: string) {
+    super('RESULT_TIMEOUT', `execution ${executionId} is still ${status} after ${milliseconds} ms; it goes on`)
+  }
+}

@@ -1,0 +1,115 @@
+// Brings a database to this version of the package: pgmq, the committed migrations, then functions and cron jobs.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { Logger, migrate as runGraphileMigrate } from 'graphile-migrate'
+import { clearAllPools } from 'graphile-migrate/dist/pg.js'
+import pg from 'pg'
+import { committedChain, recordedChain, refuseOtherHistory } from './chain.js'
+import { ensurePgmq } from './pgmq.js'
+import { applySqlFiles, sqlFiles } from './sql-files.js'
+
+export * from './errors.js'
+
+export interface MigrateOptions {
+  /** A URL that names the database. Session-level: a pooler in transaction mode won't do. */
+  connectionString: string
+  /** Gets one line for each thing done. */
+  log?: (line: string) => void
+  /** The folder with migrations/ and sql/. Default: this package. */
+  packageRoot?: string
+  /**
+   * For whoever develops the package: also run migrations/current.sql, not recorded, once on a new database. Default: false.
+   */
+  withCurrent?: boolean
+}
+
+export interface MigrateResult {
+  /** Migrations that were not there before, by file name. */
+  applied: string[]
+  /** Files of sql/functions applied (all of them, every time). */
+  functions: number
+  /** Files of sql/cron applied; 0 where the database has no pg_cron. */
+  cronJobs: number
+}
+
+// From this file's folder, in src and in dist alike.
+const PACKAGE_ROOT = fileURLToPath(new URL('../../../', import.meta.url))
+
+const CURRENT = 'migrations/current.sql'
+
+/** Any number will do that no other application uses. */
+const MIGRATE_LOCK = '4639837259105530917'
+
+/**
+ * Migrates the database; safe to repeat, and to run from several places at once (one after the other).
+ * @throws PgmqMissingError, SchemaNewerError, SchemaDivergedError, ForeignMigrationsError, SqlFileError
+ */
+export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
+  const { connectionString, log = () => undefined, packageRoot = PACKAGE_ROOT } = options
+  const client = new pg.Client({ connectionString, application_name: 'fw migrate' })
+  // A lost connection fails the query that is running, or the next one.
+  client.on('error', () => undefined)
+  await client.connect()
+  try {
+    await lock(client, log)
+    await ensurePgmq(client)
+    const applied = await runMigrations(client, connectionString, packageRoot, log)
+    const current = options.withCurrent === true && existsSync(join(packageRoot, CURRENT)) ? [CURRENT] : []
+    await applySqlFiles(client, packageRoot, current)
+    const functions = await sqlFiles(packageRoot, 'sql/functions')
+    const cronJobs = (await hasPgCron(client)) ? await sqlFiles(packageRoot, 'sql/cron') : []
+    const privileges = await sqlFiles(packageRoot, 'sql/privileges')
+    await applySqlFiles(client, packageRoot, [...functions, ...cronJobs, ...privileges])
+    log(`${applied.length} migrations, ${functions.length} functions and ${cronJobs.length} cron jobs applied`)
+    return { applied, functions: functions.length, cronJobs: cronJobs.length }
+  } finally {
+    // Ends the session, and so the lock.
+    await client.end().catch(() => undefined)
+  }
+}
+
+async function runMigrations(
+  client: pg.Client,
+  connectionString: string,
+  packageRoot: string,
+  log: (line: string) => void,
+): Promise<string[]> {
+  const before = await recordedChain(client)
+  const chain = await committedChain(join(packageRoot, 'migrations', 'committed'))
+  refuseOtherHistory(before, chain)
+  const missing = chain.slice(before.length)
+  if (missing.length === 0) return []
+  try {
+    await runGraphileMigrate({
+      connectionString,
+      // Never used to migrate, but checked: the default would come from the environment.
+      rootConnectionString: 'template1',
+      migrationsFolder: join(packageRoot, 'migrations'),
+      pgSettings: { search_path: 'public' },
+      logger: new Logger(() => (level: string, message) => {
+        log(level === 'info' ? message : `${level}: ${message}`)
+      }),
+    })
+  } finally {
+    // Its pools linger for a while, and end the process if the server goes away meanwhile.
+    clearAllPools()
+  }
+  return missing.map(({ filename }) => filename)
+}
+
+/** Asks again and again: a session that waits inside pg_advisory_lock would hold up `create index concurrently`. */
+async function lock(client: pg.Client, log: (line: string) => void): Promise<void> {
+  for (let attempt = 0; ; attempt += 1) {
+    const { rows } = await client.query<{ locked: boolean }>('select pg_try_advisory_lock($1) as locked', [MIGRATE_LOCK])
+    if (rows[0]?.locked === true) return
+    if (attempt === 0) log('another migrate is at work on this database: waiting for it')
+    await sleep(200)
+  }
+}
+
+async function hasPgCron(client: pg.Client): Promise<boolean> {
+  const { rowCount } = await client.query("select 1 from pg_extension where extname = 'pg_cron'")
+  return rowCount === 1
+}

@@ -1,0 +1,47 @@
+// Applies the SQL that is re-created on every migrate: functions and views, then cron jobs.
+import { existsSync } from 'node:fs'
+import { readFile, readdir } from 'node:fs/promises'
+import { join, sep } from 'node:path'
+import { type ClientBase, DatabaseError } from 'pg'
+import { SqlFileError } from './errors.js'
+
+/** The .sql files at any depth below a folder of the package, relative to the package, in order of their paths. */
+export async function sqlFiles(packageRoot: string, folder: string): Promise<string[]> {
+  const root = join(packageRoot, folder)
+  if (!existsSync(root)) return []
+  const entries = await readdir(root, { recursive: true })
+  return entries
+    .filter((entry) => entry.endsWith('.sql'))
+    .map((entry) => `${folder}/${entry.split(sep).join('/')}`)
+    .sort()
+}
+
+/**
+ * Applies the files in one transaction. Functions may name functions that come later.
+ * @throws SqlFileError naming the file and line; nothing is applied then.
+ */
+export async function applySqlFiles(client: ClientBase, packageRoot: string, files: readonly string[]): Promise<void> {
+  await client.query('begin')
+  try {
+    await client.query('set local check_function_bodies = off')
+    await client.query('set local search_path = public')
+    for (const file of files) {
+      const text = await readFile(join(packageRoot, file), 'utf8')
+      try {
+        await client.query(text)
+      } catch (error) {
+        throw new SqlFileError(file, lineOf(error, text), error)
+      }
+    }
+    await client.query('commit')
+  } catch (error) {
+    // A lost connection has rolled back by itself; the first error is the one to tell.
+    await client.query('rollback').catch(() => undefined)
+    throw error
+  }
+}
+
+function lineOf(error: unknown, text: string): number | undefined {
+  if (!(error instanceof DatabaseError) || error.position === undefined) return undefined
+  return text.slice(0, Number(error.position)).split('\n').length
+}

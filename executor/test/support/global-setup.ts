@@ -1,0 +1,41 @@
+// One Postgres for the whole test run, with a migrated template that each test file's database is copied from.
+import type { TestProject } from 'vitest/node'
+import pg from 'pg'
+import { startEmbeddedPostgres } from '../../src/embedded/index.js'
+import { migrate } from '../../src/migrate/index.js'
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** Superuser URL of the server's database postgres. */
+    serverUrl: string
+  }
+}
+
+export const TEMPLATE = 'fw_template'
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const server = await startEmbeddedPostgres({ settings: { fsync: 'off', max_connections: '200' } })
+  try {
+    await makeTemplate(server.databaseUrl)
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
+  project.provide('serverUrl', server.databaseUrl)
+  return server.stop
+}
+
+async function makeTemplate(serverUrl: string): Promise<void> {
+  const client = new pg.Client({ connectionString: serverUrl })
+  await client.connect()
+  try {
+    await client.query(`create database ${TEMPLATE}`)
+    const url = new URL(serverUrl)
+    url.pathname = `/${TEMPLATE}`
+    await migrate({ connectionString: url.href, withCurrent: true })
+    // Nobody connects to it any more: a database can't be copied while it is in use.
+    await client.query(`alter database ${TEMPLATE} allow_connections false`)
+  } finally {
+    await client.end()
+  }
+}
