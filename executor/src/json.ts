@@ -56,10 +56,5 @@ function checkObject(value: object, what: string, path: string, parents: object[
 
 function checkText(text: string, what: string, path: string): void {
   if (text.includes('\0')) throw new NotJsonError(what, path, 'a text with the character U+0000, which Postgres cannot store')
-  if (!isWellFormed(text)) throw new NotJsonError(what, path, 'a text with half of a surrogate pair')
-}
-
-function isWellFormed(text: string): boolean {
-  // In the standard library since ES2024; a lone surrogate is what the regular expression looks for.
-  return !/[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/.test(text)
+  if (!text.isWellFormed()) throw new NotJsonError(what, path, 'a text with half of a surrogate pair')
 }

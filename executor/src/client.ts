@@ -1,0 +1,135 @@
+// The client: enqueues executions and waits for their results. It needs no executor in its process.
+import pg from 'pg'
+import { type Duration, toMilliseconds } from './duration.js'
+import { ExecutionFailedError, ResultTimeoutError, UnknownExecutionError, UsageError } from './errors.js'
+import { toJson } from './json.js'
+import type { Queryable } from './protocol.js'
+import type { Workflow } from './workflow.js'
+
+declare const outputOf: unique symbol
+
+/** Id of an execution, a uuid; remembers the type of the output for result(). */
+export type ExecutionId<Output = unknown> = string & { readonly [outputOf]?: Output }
+
+export type ClientOptions = { connectionString: string } | { pool: pg.Pool }
+
+export interface EnqueueOptions {
+  organizationId: string
+  /** Not started before. Default: at once. */
+  delay?: Duration
+  /** Whatever the caller wants to keep with the execution. */
+  metadata?: Record<string, unknown>
+  /** A client that is inside a transaction of the caller's: the execution is there if and when that commits. */
+  transaction?: Queryable
+}
+
+export interface EnqueueOneOptions extends EnqueueOptions {
+  /** A second enqueue of the workflow for this organization with the same key returns the first execution's id. */
+  idempotencyKey?: string
+}
+
+export interface EnqueueManyOptions extends EnqueueOptions {
+  /** One for each input. */
+  idempotencyKeys?: readonly (string | null)[]
+}
+
+export interface ResultOptions {
+  /** How long to wait. Default: '1m'. */
+  timeout?: Duration
+}
+
+const FIRST_LOOK_MS = 5
+const SLOWEST_LOOK_MS = 500
+
+export class Client {
+  readonly #pool: pg.Pool
+  readonly #ownsPool: boolean
+
+  constructor(options: ClientOptions) {
+    this.#ownsPool = 'connectionString' in options
+    this.#pool =
+      'pool' in options ? options.pool : new pg.Pool({ connectionString: options.connectionString, application_name: 'fw client' })
+    // A query on a lost connection still fails; a lost idle one is nobody's concern.
+    if (this.#ownsPool) this.#pool.on('error', () => undefined)
+  }
+
+  /**
+   * Enqueues one execution.
+   * @param workflow the workflow, or just its name
+   * @returns its id, once it is durable (or with options.transaction: once that commits)
+   * @throws UsageError for input that fails the workflow's schema, NotJsonError for input that JSON can't hold; nothing is enqueued then
+   */
+  async enqueue<Input, Output>(
+    workflow: Workflow<Input, Output> | string,
+    input: Input,
+    options: EnqueueOneOptions,
+  ): Promise<ExecutionId<Output>> {
+    const { idempotencyKey, ...others } = options
+    const [id] = await this.enqueueMany(workflow, [input], {
+      ...others,
+      ...(idempotencyKey === undefined ? {} : { idempotencyKeys: [idempotencyKey] }),
+    })
+    if (id === undefined) throw new Error('fw_enqueue_many returned no id')
+    return id
+  }
+
+  /** Enqueues an execution for each input, in one statement; returns their ids in the order of the inputs. Throws as enqueue() does. */
+  async enqueueMany<Input, Output>(
+    workflow: Workflow<Input, Output> | string,
+    inputs: readonly Input[],
+    options: EnqueueManyOptions,
+  ): Promise<ExecutionId<Output>[]> {
+    const { organizationId, idempotencyKeys, metadata } = options
+    const name = typeof workflow === 'string' ? workflow : workflow.name
+    if (typeof workflow !== 'string') for (const input of inputs) await checkInput(workflow, input)
+    const { rows } = await (options.transaction ?? this.#pool).query<[string]>({
+      text: `select * from public.fw_enqueue_many($1, $2::jsonb[], $3, $4::text[], make_interval(secs => $5), $6::jsonb)`,
+      values: [
+        name,
+        inputs.map((input) => toJson(input, `the input of workflow '${name}'`)),
+        organizationId,
+        idempotencyKeys ?? null,
+        toMilliseconds(options.delay ?? 0, 'the delay') / 1000,
+        metadata === undefined ? null : toJson(metadata, 'the metadata'),
+      ],
+      rowMode: 'array',
+    })
+    return rows.map(([id]) => id)
+  }
+
+  /**
+   * Waits for an execution to finish.
+   * @param id as enqueue() returned it, which gives the type; or any execution's id
+   * @returns its output
+   * @throws ExecutionFailedError when it failed, timed out or was cancelled; ResultTimeoutError; UnknownExecutionError
+   */
+  async result<Output>(id: ExecutionId<Output>, options: ResultOptions = {}): Promise<Output> {
+    const timeoutMs = toMilliseconds(options.timeout ?? '1m', 'the timeout of result()')
+    const deadline = performance.now() + timeoutMs
+    for (let pause = FIRST_LOOK_MS; ; pause = Math.min(SLOWEST_LOOK_MS, pause * 1.5)) {
+      const { rows } = await this.#pool.query<{ status: string | null; output: unknown; error: string | null; error_category: string | null }>(
+        'select * from public.fw_result($1)',
+        [id],
+      )
+      const { status, output, error, error_category: category } = rows[0] ?? { status: null, output: null, error: null, error_category: null }
+      if (status === null) throw new UnknownExecutionError(id)
+      if (status === 'completed') return output as Output
+      if (status === 'failed' || status === 'timed_out' || status === 'cancelled') throw new ExecutionFailedError(id, status, error, category)
+      const left = deadline - performance.now()
+      if (left <= 0) throw new ResultTimeoutError(id, timeoutMs, status)
+      await new Promise((resolve) => setTimeout(resolve, Math.min(left, pause)))
+    }
+  }
+
+  /** Closes the client's own connections; a pool that was passed in stays open. */
+  async close(): Promise<void> {
+    if (this.#ownsPool) await this.#pool.end()
+  }
+}
+
+async function checkInput<Input>(workflow: Workflow<Input>, input: Input): Promise<void> {
+  const checked = await workflow.schema.safeParseAsync(input)
+  if (!checked.success) {
+    throw new UsageError(`the input does not fit the schema of workflow '${workflow.name}'; nothing was enqueued`, { cause: checked.error })
+  }
+}

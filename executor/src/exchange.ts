@@ -1,0 +1,335 @@
+// The conversation with the database: groups what runs have to say into few calls, and brings back new work in the same
+// round trip.
+//
+// A lane is one connection and one conversation on it at a time. While a lane is on its way, everything that runs say
+// gathers in the outbox, so under load a call carries hundreds of reports and costs one commit for all of them, and when
+// idle a single report leaves at once. Each lane sends, pipelined: reports, failures, releases, then a claim for the room
+// that these make.
+import type pg from 'pg'
+import type { Logger } from './logger.js'
+import { troubleOf } from './database-errors.js'
+import { LeaseLostError, PermanentError } from './errors.js'
+import { type Item, Outbox } from './outbox.js'
+import * as protocol from './protocol.js'
+import type { Outcome, Run } from './run.js'
+
+export interface ExchangeOptions {
+  /** Pool of pipelined connections, for the lanes alone. */
+  pool: pg.Pool
+  logger: Logger
+  /** Most executions in flight. */
+  capacity: number
+  lanes: number
+  executorId: () => string
+  /** New work: makes a run of it, which is in flight until it is reported, and starts it. */
+  onClaim: (claim: protocol.Claim) => Run
+  /** A run is no longer in flight: reported, or its lease was lost. */
+  onGone: (run: Run, how: 'completed' | 'retry_pending' | 'failed' | 'released' | 'fenced') => void
+  /** The database does not know the executor. */
+  onUnknown: () => Promise<void>
+}
+
+const MOST_ITEMS = 1000
+const MOST_HINTS = 50
+/** After a claim that found some work but not enough, another look this much later finds what was being enqueued. */
+const RECHECK_MS = 100
+const LONGEST_PAUSE_MS = 2000
+
+export class Exchange {
+  readonly #options: ExchangeOptions
+  readonly #outbox = new Outbox()
+  readonly #lanes = new Set<Promise<void>>()
+  readonly #timers = new Set<NodeJS.Timeout>()
+  readonly #hints = new Set<string>()
+  readonly #held = new Set<Run>()
+  #reserved = 0
+  #lookForWork = false
+  #claiming = false
+  #closed = false
+  #scheduled = false
+  #pauseUntil = 0
+  #troubles = 0
+  #lastClaim = 0
+
+  constructor(options: ExchangeOptions) {
+    this.#options = options
+  }
+
+  get inFlight(): number {
+    return this.#held.size
+  }
+
+  /** performance.now() of the last claim that was sent. */
+  get lastClaim(): number {
+    return this.#lastClaim
+  }
+
+  /** From now on claims fill the room. */
+  startClaiming(): void {
+    this.#claiming = true
+    this.lookForWork()
+  }
+
+  stopClaiming(): void {
+    this.#claiming = false
+  }
+
+  /** There may be work: claim when there is room. */
+  lookForWork(organizationId?: string): void {
+    if (organizationId !== undefined && this.#hints.size < MOST_HINTS) this.#hints.add(organizationId)
+    this.#lookForWork = true
+    this.#schedule()
+  }
+
+  /** The runs in flight. */
+  get held(): ReadonlySet<Run> {
+    return this.#held
+  }
+
+  /** Work was handed over outside of a claim. */
+  add(run: Run): void {
+    this.#held.add(run)
+  }
+
+  noteCheckpoint(run: Run): void {
+    if (this.#outbox.note(run)) this.#after(30)
+  }
+
+  makeDurable(run: Run): Promise<void> {
+    const durable = this.#outbox.wait(run)
+    this.#schedule()
+    return durable
+  }
+
+  end(run: Run, outcome: Exclude<Outcome, { kind: 'lost' }>): void {
+    this.#outbox.end(run, outcome)
+    this.#schedule()
+  }
+
+  /** The lease of a run was lost: it is out of flight, and nothing of it is sent any more. */
+  lose(run: Run): void {
+    const error = new LeaseLostError(run.claim.executionId)
+    run.stop(error)
+    this.#outbox.drop(run, error)
+    this.#gone(run, 'fenced')
+  }
+
+  /** Resolves when everything that was said has arrived. */
+  async drain(): Promise<void> {
+    while (this.#lanes.size > 0 || this.#outbox.size > 0) {
+      await Promise.race([...this.#lanes, new Promise((resolve) => setTimeout(resolve, 50))])
+      this.#schedule()
+    }
+  }
+
+  /** Sends nothing more. What has not arrived is left to the leases. */
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const timer of this.#timers) clearTimeout(timer)
+    await Promise.all(this.#lanes)
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#closed) return
+    this.#scheduled = true
+    // Runs that end in the same turn of the event loop leave together.
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#startLanes()
+    })
+  }
+
+  #after(milliseconds: number): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      this.#schedule()
+    }, milliseconds)
+    this.#timers.add(timer)
+  }
+
+  #startLanes(): void {
+    const { capacity, lanes } = this.#options
+    while (!this.#closed && this.#lanes.size < lanes && performance.now() >= this.#pauseUntil) {
+      const items = this.#outbox.take(Math.min(MOST_ITEMS, Math.ceil(capacity / lanes)))
+      const ending = items.filter(({ outcome }) => outcome !== undefined).length
+      const free = capacity - this.#held.size - this.#reserved + ending
+      const room = this.#claiming && (ending > 0 || this.#lookForWork) ? Math.min(free, Math.ceil(capacity / lanes)) : 0
+      if (items.length === 0 && room <= 0) return
+      this.#converse(items, Math.max(0, room))
+    }
+  }
+
+  #converse(items: Item[], room: number): void {
+    this.#reserved += room
+    this.#lookForWork = false
+    const hints = room > 0 ? [...this.#hints] : []
+    if (room > 0) this.#hints.clear()
+    const lane = this.#lane(items, room, hints).finally(() => {
+      this.#lanes.delete(lane)
+      this.#schedule()
+    })
+    this.#lanes.add(lane)
+  }
+
+  async #lane(items: Item[], room: number, hints: string[]): Promise<void> {
+    let client: pg.PoolClient
+    try {
+      client = await this.#options.pool.connect()
+    } catch (error) {
+      this.#reserved -= room
+      for (const item of items) this.#outbox.putBack(item, item.alone)
+      if (room > 0) this.#lookForWork = true
+      this.#pause(error)
+      return
+    }
+    let broken = false
+    try {
+      const sent = [this.#sendItems(client, items)]
+      if (room > 0) sent.push(this.#sendClaim(client, room, hints))
+      broken = (await Promise.all(sent)).includes('broken')
+    } finally {
+      client.release(broken)
+    }
+  }
+
+  async #sendItems(client: pg.PoolClient, items: Item[]): Promise<'fine' | 'broken'> {
+    const executorId = this.#options.executorId()
+    const reports = items.filter(({ checkpoints, outcome }) => checkpoints.length > 0 || outcome?.kind === 'completed')
+    const failures = items.filter(({ outcome }) => outcome?.kind === 'failed')
+    const releases = items.filter(({ outcome }) => outcome?.kind === 'stopped')
+    // Written one after the other without waiting in between: the connection is pipelined, and they are answered in order.
+    const [reported, failed, released] = await Promise.allSettled([
+      reports.length > 0 ? protocol.report(client, executorId, reports.map(toReport)) : [],
+      failures.length > 0 ? protocol.reportFailures(client, executorId, failures.flatMap(toFailure)) : [],
+      releases.length > 0 ? protocol.release(client, executorId, releases.map(({ run }) => run.claim)) : [],
+    ])
+    let state: 'fine' | 'broken' = 'fine'
+    for (const { status, reason } of [reported, failed, released].map(asRejection)) {
+      if (status === 'rejected') state = this.#pause(reason)
+    }
+
+    const fenced = new Set(reported.status === 'fulfilled' ? reported.value : [])
+    const outcomes = new Map(failed.status === 'fulfilled' ? failed.value.map((each) => [each.executionId, each]) : [])
+    const refused = new Set(released.status === 'fulfilled' ? released.value : [])
+    const alone = reported.status === 'rejected' && troubleOf(reported.reason) === 'data'
+    for (const item of items) {
+      const { executionId } = item.run.claim
+      if (reported.status === 'rejected' && reports.includes(item)) {
+        this.#refusedReport(item, alone, alone && reports.length === 1 ? reported.reason : undefined)
+        continue
+      }
+      item.checkpoints = []
+      if (fenced.has(executionId)) {
+        this.#lost(item)
+      } else if (item.outcome?.kind === 'failed') {
+        const outcome = outcomes.get(executionId)
+        if (outcome === undefined) this.#outbox.putBack(item, false)
+        else if (outcome.outcome === 'fenced') this.#lost(item)
+        else {
+          this.#arrived(item, outcome.outcome)
+          if (outcome.retryInMs !== null && outcome.retryInMs < 60_000) this.#lookLater(outcome.retryInMs)
+        }
+      } else if (item.outcome?.kind === 'stopped') {
+        if (released.status === 'rejected') this.#outbox.putBack(item, false)
+        else if (refused.has(executionId)) this.#lost(item)
+        else this.#arrived(item, 'released')
+      } else {
+        this.#arrived(item, item.outcome === undefined ? undefined : 'completed')
+      }
+    }
+    return state
+  }
+
+  /** A report that failed as a whole: again, or each alone to find the one whose data the database does not take. */
+  #refusedReport(item: Item, alone: boolean, blame: unknown): void {
+    if (blame === undefined) {
+      this.#outbox.putBack(item, alone)
+      return
+    }
+    const error = new PermanentError(
+      `the database did not take the result: ${blame instanceof Error ? blame.message : String(blame)}`,
+      { category: 'VALIDATION', cause: blame },
+    )
+    item.run.fail(error)
+    item.checkpoints = []
+    if (item.outcome === undefined) {
+      this.#outbox.refused(item, error)
+    } else {
+      item.outcome = { kind: 'failed', error: error.message, category: error.category, permanent: true }
+      this.#outbox.putBack(item, false)
+    }
+  }
+
+  async #sendClaim(client: pg.PoolClient, room: number, hints: string[]): Promise<'fine' | 'broken'> {
+    this.#lastClaim = performance.now()
+    try {
+      const claims = await protocol.claimBatches(client, this.#options.executorId(), room, hints)
+      this.#troubles = 0
+      this.#reserved -= room
+      if (claims.length === room || (hints.length > 0 && claims.length > 0)) this.lookForWork()
+      else if (claims.length > 0) this.#lookLater(RECHECK_MS)
+      for (const claim of claims) this.#held.add(this.#options.onClaim(claim))
+      return 'fine'
+    } catch (error) {
+      this.#reserved -= room
+      this.#lookForWork = true
+      if (troubleOf(error) === 'unknown executor') {
+        this.#options.logger.warn('the database does not know this executor: registering anew')
+        await this.#options.onUnknown()
+        return 'fine'
+      }
+      return this.#pause(error)
+    }
+  }
+
+  #lookLater(milliseconds: number): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      this.lookForWork()
+    }, milliseconds)
+    this.#timers.add(timer)
+  }
+
+  #arrived(item: Item, how: 'completed' | 'retry_pending' | 'failed' | 'released' | undefined): void {
+    this.#outbox.arrived(item)
+    if (how !== undefined) this.#gone(item.run, how)
+  }
+
+  #lost(item: Item): void {
+    // Those who wait are told by lose(); the item itself is not sent again.
+    this.#outbox.putBack(item, false)
+    this.lose(item.run)
+  }
+
+  #gone(run: Run, how: Parameters<ExchangeOptions['onGone']>[1]): void {
+    if (this.#held.delete(run)) this.#options.onGone(run, how)
+  }
+
+  /** After an error that is not in the data: waits a little, longer each time, then everything is sent again. */
+  #pause(error: unknown): 'broken' {
+    if (troubleOf(error) === 'data') return 'broken'
+    this.#troubles++
+    const pause = Math.min(LONGEST_PAUSE_MS, 50 * 2 ** Math.min(this.#troubles, 10)) * (0.5 + Math.random() / 2)
+    this.#pauseUntil = performance.now() + pause
+    this.#options.logger.warn({ err: error, pauseMs: Math.round(pause) }, 'the database did not answer: everything is kept and sent again')
+    this.#after(pause + 1)
+    return 'broken'
+  }
+}
+
+function toReport({ run, checkpoints, outcome }: Item): protocol.Report {
+  const { executionId, batchId } = run.claim
+  return outcome?.kind === 'completed'
+    ? { executionId, batchId, checkpoints, output: outcome.output }
+    : { executionId, batchId, checkpoints }
+}
+
+function toFailure({ run, outcome }: Item): protocol.Failure[] {
+  if (outcome?.kind !== 'failed') return []
+  const { executionId, batchId } = run.claim
+  return [{ executionId, batchId, error: outcome.error, category: outcome.category, permanent: outcome.permanent }]
+}
+
+function asRejection(result: PromiseSettledResult<unknown>): { status: string; reason: unknown } {
+  return { status: result.status, reason: result.status === 'rejected' ? result.reason : undefined }
+}

@@ -1,0 +1,272 @@
+// The executor: claims executions, runs them, reports them, until it is stopped.
+import { hostname } from 'node:os'
+import pg from 'pg'
+import { type Duration, toMilliseconds } from './duration.js'
+import { ExecutorStoppedError, UsageError } from './errors.js'
+import { Exchange } from './exchange.js'
+import { Leases } from './leases.js'
+import { defaultLogger, type Logger } from './logger.js'
+import * as protocol from './protocol.js'
+import { Run, type RunSupport } from './run.js'
+import { checkSchemaVersion } from './schema-version.js'
+import { Wakeup } from './wakeup.js'
+import type { Workflow } from './workflow.js'
+
+export interface ExecutorOptions {
+  connectionString: string
+  /** What this executor can run. */
+  workflows: readonly Workflow[]
+  /** Most executions in flight. Default: 100. */
+  concurrency?: number
+  /** Connections that claims and reports go over. Default: 2. */
+  lanes?: number
+  /** Most connections for transaction steps. Default: 10. */
+  poolSize?: number
+  /** How often an idle executor looks for work by itself. Default: '1s'. */
+  pollInterval?: Duration
+  /** Shown to administrators. Default: host name and process id. */
+  name?: string
+  /** Any pino logger. Default: warnings and errors, as JSON lines on standard error. */
+  logger?: Logger
+}
+
+export interface StopOptions {
+  /** How long running executions may take to finish; what is left then is handed back, at no attempt. Default: '30s'. */
+  timeout?: Duration
+}
+
+/** Counts since the start. */
+export interface ExecutorStats {
+  claimed: number
+  completed: number
+  /** Failed attempts that will be retried. */
+  retried: number
+  deadLettered: number
+  /** Handed back. */
+  released: number
+  /** Runs whose lease was lost. */
+  fenced: number
+  inFlight: number
+}
+
+export class Executor {
+  readonly #options: ExecutorOptions
+  readonly #workflows: Map<string, Workflow>
+  readonly #logger: Logger
+  readonly #name: string
+  readonly #pollMs: number
+  readonly #counts = { claimed: 0, completed: 0, retried: 0, deadLettered: 0, released: 0, fenced: 0 }
+  readonly #lanePool: pg.Pool
+  readonly #pool: pg.Pool
+  readonly #exchange: Exchange
+  readonly #leases: Leases
+  readonly #wakeup: Wakeup
+  readonly #support: RunSupport
+  #id = ''
+  #poll: NodeJS.Timeout | undefined
+  #state: 'new' | 'running' | 'stopping' | 'stopped' = 'new'
+  #registering: Promise<void> | undefined
+
+  /** @throws UsageError for options that cannot work */
+  constructor(options: ExecutorOptions) {
+    const { connectionString, concurrency = 100, lanes = 2, poolSize = 10 } = options
+    this.#options = options
+    this.#workflows = byName(options.workflows)
+    if (!Number.isInteger(concurrency) || concurrency < 1) throw new UsageError(`concurrency is ${concurrency}; allowed are whole numbers from 1`)
+    this.#logger = options.logger ?? defaultLogger()
+    this.#name = options.name ?? `${hostname()}:${process.pid}`
+    this.#pollMs = toMilliseconds(options.pollInterval ?? '1s', 'pollInterval')
+    this.#lanePool = this.#newPool({ connectionString, max: lanes, pipeline: true, application_name: 'fw executor' })
+    this.#pool = this.#newPool({ connectionString, max: poolSize, application_name: 'fw steps' })
+    this.#exchange = new Exchange({
+      pool: this.#lanePool,
+      logger: this.#logger,
+      capacity: concurrency,
+      lanes,
+      executorId: () => this.#id,
+      onClaim: (claim) => this.#run(claim, this.#exchange.lastClaim),
+      onGone: (run, how) => {
+        this.#leases.remove(run)
+        this.#counts[how === 'retry_pending' ? 'retried' : how === 'failed' ? 'deadLettered' : how]++
+      },
+      onUnknown: () => this.#register(),
+    })
+    this.#leases = new Leases({
+      sql: this.#pool,
+      logger: this.#logger,
+      executorId: () => this.#id,
+      onLost: (run) => {
+        this.#exchange.lose(run)
+      },
+    })
+    this.#wakeup = new Wakeup({
+      connectionString,
+      logger: this.#logger,
+      onWork: (organizationId) => {
+        this.#exchange.lookForWork(organizationId)
+      },
+      onBatch: (batchId) => {
+        void this.#take(batchId)
+      },
+    })
+    this.#support = {
+      makeDurable: (run) => this.#exchange.makeDurable(run),
+      noteCheckpoint: (run) => {
+        this.#exchange.noteCheckpoint(run)
+      },
+      connect: () => this.#pool.connect(),
+      checkpoint: (client, run, step) => protocol.checkpoint(client, this.#id, run.claim, step),
+    }
+  }
+
+  get stats(): Readonly<ExecutorStats> {
+    return { ...this.#counts, inFlight: this.#exchange.inFlight }
+  }
+
+  /**
+   * Registers with the database and starts to claim work. Resolves once it listens.
+   * @throws SchemaVersionError, UsageError, or the error of a database that cannot be reached
+   */
+  async start(): Promise<void> {
+    if (this.#state !== 'new') throw new UsageError(`this executor is ${this.#state}; make a new one`)
+    this.#state = 'running'
+    try {
+      await checkSchemaVersion(this.#pool)
+      await this.#register()
+    } catch (error) {
+      this.#state = 'stopped'
+      await Promise.all([this.#pool.end(), this.#lanePool.end()])
+      throw error
+    }
+    this.#leases.start()
+    await this.#wakeup.start()
+    this.#exchange.startClaiming()
+    this.#schedulePoll()
+    this.#logger.info({ executorId: this.#id, name: this.#name, workflows: [...this.#workflows.keys()] }, 'executor started')
+  }
+
+  /**
+   * Takes no new work, finishes what runs, hands back what does not finish in time, and closes every connection.
+   * Resolves when all is done; a second call waits for the first.
+   */
+  async stop(options: StopOptions = {}): Promise<void> {
+    const timeoutMs = toMilliseconds(options.timeout ?? '30s', 'the timeout of stop()')
+    if (this.#state === 'new') {
+      this.#state = 'stopped'
+      await Promise.all([this.#pool.end(), this.#lanePool.end()])
+      return
+    }
+    if (this.#state !== 'running') {
+      while (this.#state === 'stopping') await sleep(20)
+      return
+    }
+    this.#state = 'stopping'
+    clearTimeout(this.#poll)
+    this.#exchange.stopClaiming()
+    await this.#wakeup.stop()
+    await this.#finish(timeoutMs)
+    await this.#leases.stop()
+    await this.#exchange.close()
+    try {
+      await protocol.stopExecutor(this.#pool, this.#id)
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'the database could not be told that this executor stops')
+    }
+    await Promise.all([this.#pool.end(), this.#lanePool.end()])
+    this.#state = 'stopped'
+    this.#logger.info({ executorId: this.#id, ...this.#counts }, 'executor stopped')
+  }
+
+  async #finish(timeoutMs: number): Promise<void> {
+    const deadline = performance.now() + timeoutMs
+    while (this.#exchange.inFlight > 0 && performance.now() < deadline) await sleep(20)
+    for (const run of [...this.#exchange.held]) {
+      run.stop(new ExecutorStoppedError())
+      // A handler that does not listen to its signal is not waited for.
+      this.#exchange.end(run, { kind: 'stopped' })
+    }
+    const drained = this.#exchange.drain()
+    await Promise.race([drained, sleep(Math.max(5000, timeoutMs))])
+  }
+
+  #run(claim: protocol.Claim, grantedAt: number): Run {
+    const workflow = this.#workflows.get(claim.workflowName)
+    if (workflow === undefined) throw new Error(`the database handed over workflow '${claim.workflowName}', which is not registered`)
+    const run = new Run(claim, workflow, this.#support)
+    this.#counts.claimed++
+    this.#leases.add(run, grantedAt)
+    if (this.#state === 'running') {
+      void run.execute().then((outcome) => {
+        if (outcome.kind !== 'lost') this.#ended(run, outcome)
+      })
+    } else {
+      // It came in while stopping; nothing of it has started.
+      queueMicrotask(() => {
+        this.#exchange.end(run, { kind: 'stopped' })
+      })
+    }
+    return run
+  }
+
+  #ended(run: Run, outcome: Parameters<Exchange['end']>[1]): void {
+    const { executionId, workflowName, attempt } = run.claim
+    if (outcome.kind === 'failed') {
+      this.#logger.info({ executionId, workflowName, attempt, error: outcome.error, permanent: outcome.permanent }, 'an attempt failed')
+    }
+    // One that was handed back already has no place in flight any more.
+    if (this.#exchange.held.has(run)) this.#exchange.end(run, outcome)
+  }
+
+  async #take(batchId: string): Promise<void> {
+    if (this.#state !== 'running' || this.#exchange.inFlight >= (this.#options.concurrency ?? 100)) return
+    try {
+      const askedAt = performance.now()
+      const claims = await protocol.takeBatch(this.#pool, this.#id, batchId)
+      for (const claim of claims) this.#exchange.add(this.#run(claim, askedAt))
+    } catch (error) {
+      this.#logger.warn({ err: error, batchId }, 'an offered batch could not be taken')
+    }
+  }
+
+  #register(): Promise<void> {
+    const policies = [...this.#workflows.values()].map(({ policy }) => policy)
+    this.#registering ??= protocol
+      .registerExecutor(this.#pool, this.#name, policies)
+      .then((id) => {
+        this.#id = id
+      })
+      .finally(() => {
+        this.#registering = undefined
+      })
+    return this.#registering
+  }
+
+  /** Looks for work after the poll interval without a claim, with jitter so that executors do not look all at once. */
+  #schedulePoll(): void {
+    const jittered = this.#pollMs * (0.8 + Math.random() * 0.4)
+    const due = this.#exchange.lastClaim + jittered - performance.now()
+    this.#poll = setTimeout(() => {
+      if (performance.now() - this.#exchange.lastClaim >= jittered) this.#exchange.lookForWork()
+      this.#schedulePoll()
+    }, Math.max(50, due))
+  }
+
+  #newPool(config: pg.PoolConfig): pg.Pool {
+    const pool = new pg.Pool(config)
+    pool.on('error', (error) => {
+      this.#logger.warn({ err: error }, 'a database connection was lost; a new one is made when needed')
+    })
+    return pool
+  }
+}
+
+function byName(workflows: readonly Workflow[]): Map<string, Workflow> {
+  if (workflows.length === 0) throw new UsageError('an executor needs at least one workflow')
+  const named = new Map(workflows.map((each) => [each.name, each]))
+  if (named.size < workflows.length) throw new UsageError('two workflows have the same name')
+  return named
+}
+
+function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds))
+}

@@ -1,0 +1,23 @@
+// The public API: define workflows, enqueue executions, run them.
+export { Client, type ClientOptions, type EnqueueManyOptions, type EnqueueOneOptions, type EnqueueOptions, type ExecutionId, type ResultOptions } from './client.js'
+export type { Context, StepOptions, StepScope, TransactionClient } from './context.js'
+export type { Duration } from './duration.js'
+export {
+  ERROR_CATEGORIES,
+  type ErrorCategory,
+  ExecutionFailedError,
+  ExecutorStoppedError,
+  LeaseLostError,
+  NotJsonError,
+  PermanentError,
+  ResultTimeoutError,
+  SchemaVersionError,
+  StepTimeoutError,
+  UnknownExecutionError,
+  UsageError,
+  WorkerError,
+} from './errors.js'
+export { Executor, type ExecutorOptions, type ExecutorStats, type StopOptions } from './executor.js'
+export type { Logger } from './logger.js'
+export { migrate, type MigrateOptions, type MigrateResult } from './migrate/index.js'
+export { isWorkflow, type RetryPolicy, workflow, type Workflow, type WorkflowOptions } from './workflow.js'

@@ -1,0 +1,93 @@
+// Keeps the leases of the batches that this executor works on: extends them while work runs, and stops the runs of a batch
+// whose lease is lost, be it that the database says so or that it could not be asked in time.
+import type { Logger } from './logger.js'
+import { extendLeases, type Queryable } from './protocol.js'
+import type { Run } from './run.js'
+
+interface Lease {
+  readonly runs: Set<Run>
+  readonly leaseMs: number
+  /** By performance.now(), at the latest: counted from before the call that granted it. */
+  expiresAt: number
+}
+
+export interface LeasesOptions {
+  sql: Queryable
+  logger: Logger
+  executorId: () => string
+  onLost: (run: Run) => void
+}
+
+const CHECK_MS = 1000
+
+export class Leases {
+  readonly #options: LeasesOptions
+  readonly #leases = new Map<string, Lease>()
+  #timer: NodeJS.Timeout | undefined
+  #extending: Promise<void> | undefined
+
+  constructor(options: LeasesOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => {
+      this.#check()
+    }, CHECK_MS)
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#extending
+  }
+
+  /** @param grantedAt performance.now() before the claim was sent */
+  add(run: Run, grantedAt: number): void {
+    const { batchId, leaseMs } = run.claim
+    let lease = this.#leases.get(batchId)
+    if (lease === undefined) {
+      lease = { runs: new Set(), leaseMs, expiresAt: grantedAt + leaseMs }
+      this.#leases.set(batchId, lease)
+    }
+    lease.runs.add(run)
+  }
+
+  remove(run: Run): void {
+    const lease = this.#leases.get(run.claim.batchId)
+    if (lease?.runs.delete(run) === true && lease.runs.size === 0) this.#leases.delete(run.claim.batchId)
+  }
+
+  #check(): void {
+    const now = performance.now()
+    for (const [batchId, { runs, expiresAt }] of this.#leases) {
+      if (expiresAt <= now) this.#lose(batchId, runs)
+    }
+    // With two thirds left there is time for several tries.
+    const due = [...this.#leases].filter(([, { leaseMs, expiresAt }]) => expiresAt - now < (leaseMs * 2) / 3)
+    if (due.length === 0 || this.#extending !== undefined) return
+    this.#extending = this.#extend(due, now).finally(() => {
+      this.#extending = undefined
+    })
+  }
+
+  async #extend(due: [string, Lease][], askedAt: number): Promise<void> {
+    const { sql, executorId, logger } = this.#options
+    const executionIds = due.flatMap(([, { runs }]) => [...runs].map((run) => run.claim.executionId))
+    try {
+      const batchIds = due.map(([batchId]) => batchId)
+      const lost = new Set(await extendLeases(sql, executorId(), executionIds, batchIds))
+      for (const [batchId, lease] of due) {
+        if (!lost.has(batchId)) lease.expiresAt = askedAt + lease.leaseMs
+        else if (this.#leases.has(batchId)) this.#lose(batchId, lease.runs)
+      }
+    } catch (error) {
+      logger.warn({ err: error, batches: due.length }, 'leases could not be extended; trying again')
+    }
+  }
+
+  #lose(batchId: string, runs: Set<Run>): void {
+    this.#options.logger.warn({ batchId, executions: runs.size }, 'a lease was lost: its runs are stopped, another executor goes on')
+    this.#leases.delete(batchId)
+    for (const run of [...runs]) this.#options.onLost(run)
+  }
+}

@@ -1,0 +1,110 @@
+// What runs have to say to the database and have not said yet: a place for each run, sent in groups by the exchange.
+//
+// A run has at most one place, and it is not sent again while it is on its way, so what a run says arrives in order.
+// A checkpoint alone is not urgent: it waits a moment, because the completion that usually follows takes it along.
+import type { LeaseLostError } from './errors.js'
+import type { Checkpoint } from './protocol.js'
+import type { Outcome, Run } from './run.js'
+
+export interface Item {
+  readonly run: Run
+  /** Taken from the run when the item is sent. */
+  checkpoints: Checkpoint[]
+  outcome?: Exclude<Outcome, { kind: 'lost' }>
+  /** Those who wait for the checkpoints to be durable. */
+  waiters: { resolve: () => void; reject: (error: Error) => void }[]
+  /** When it may be sent, by performance.now(); 0 is at once. */
+  notBefore: number
+  /** Sent in a call of its own, because a call that it was part of failed for its data. */
+  alone: boolean
+}
+
+/** How long a checkpoint waits for company, in milliseconds. */
+const PATIENCE_MS = 25
+
+export class Outbox {
+  readonly #items = new Map<Run, Item>()
+  readonly #sent = new Set<Run>()
+
+  get size(): number {
+    return this.#items.size
+  }
+
+  /** A run has a checkpoint that need not be hurried. Returns whether a timer is due for it. */
+  note(run: Run): boolean {
+    if (this.#items.has(run)) return false
+    this.#place(run).notBefore = performance.now() + PATIENCE_MS
+    return true
+  }
+
+  /** Resolves when what the run has pending is durable. */
+  wait(run: Run): Promise<void> {
+    const item = this.#place(run)
+    item.notBefore = 0
+    return new Promise((resolve, reject) => {
+      item.waiters.push({ resolve, reject })
+    })
+  }
+
+  end(run: Run, outcome: Exclude<Outcome, { kind: 'lost' }>): void {
+    const item = this.#place(run)
+    item.notBefore = 0
+    item.outcome = outcome
+  }
+
+  /** The run lost its lease: nothing of it is said any more. */
+  drop(run: Run, error: LeaseLostError): void {
+    for (const { reject } of this.#items.get(run)?.waiters ?? []) reject(error)
+    this.#items.delete(run)
+  }
+
+  /** Takes up to `limit` items that may be sent now; an item that goes alone comes alone. */
+  take(limit: number): Item[] {
+    const now = performance.now()
+    const taken: Item[] = []
+    for (const item of this.#items.values()) {
+      if (item.notBefore > now || this.#sent.has(item.run) || (item.alone && taken.length > 0)) continue
+      this.#items.delete(item.run)
+      this.#sent.add(item.run)
+      item.checkpoints = item.checkpoints.concat(item.run.pending)
+      item.run.pending = []
+      taken.push(item)
+      if (item.alone || taken.length >= limit) break
+    }
+    return taken
+  }
+
+  /** The item has arrived; its run may be sent again. */
+  arrived(item: Item): void {
+    this.#sent.delete(item.run)
+    for (const { resolve } of item.waiters) resolve()
+  }
+
+  /** The item will never be accepted: those who wait are told why. */
+  refused(item: Item, error: Error): void {
+    this.#sent.delete(item.run)
+    for (const { reject } of item.waiters) reject(error)
+  }
+
+  /** The item was not accepted: it goes back, together with what its run has said since. */
+  putBack(item: Item, alone: boolean): void {
+    this.#sent.delete(item.run)
+    const newer = this.#items.get(item.run)
+    const merged: Item = { ...item, alone, notBefore: 0 }
+    if (newer !== undefined) {
+      merged.waiters = item.waiters.concat(newer.waiters)
+      const outcome = newer.outcome ?? item.outcome
+      if (outcome !== undefined) merged.outcome = outcome
+    }
+    this.#items.set(item.run, merged)
+  }
+
+  #place(run: Run): Item {
+    let item = this.#items.get(run)
+    if (item === undefined) {
+      item = { run, checkpoints: [], waiters: [], notBefore: 0, alone: false }
+      this.#items.set(run, item)
+    }
+    return item
+  }
+}

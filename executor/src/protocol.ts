@@ -1,0 +1,200 @@
+// The SQL API as an executor calls it: one function here for each SQL function, and nothing else.
+import type pg from 'pg'
+import type { RegisteredWorkflow } from './workflow.js'
+
+/** A pool, or a client of one. */
+export type Queryable = Pick<pg.ClientBase, 'query'>
+
+/** One execution as it is handed over. */
+export interface Claim {
+  batchId: string
+  organizationId: string
+  leaseMs: number
+  executionId: string
+  workflowName: string
+  attempt: number
+  input: unknown
+  /** What earlier attempts completed. */
+  steps: { name: string; output: unknown }[]
+}
+
+export interface Checkpoint {
+  name: string
+  index: number
+  /** JSON text. */
+  output: string
+  durationMs: number
+}
+
+/** What is reported of one execution: checkpoints, and the output (JSON text) once it is done. */
+export interface Report {
+  executionId: string
+  batchId: string
+  output?: string
+  checkpoints: readonly Checkpoint[]
+}
+
+export interface Failure {
+  executionId: string
+  batchId: string
+  error: string
+  category: string
+  permanent: boolean
+}
+
+export interface FailureOutcome {
+  executionId: string
+  outcome: 'retry_pending' | 'failed' | 'fenced'
+  retryInMs: number | null
+}
+
+/** SQLSTATEs that the SQL API raises. */
+export const SQLSTATE = { leaseLost: 'FW001', unknownExecutor: 'FW002' } as const
+
+export async function registerExecutor(sql: Queryable, name: string, workflows: RegisteredWorkflow[]): Promise<string> {
+  const { rows } = await sql.query<{ id: string }>('select public.fw_register_executor($1, $2) as id', [
+    name,
+    JSON.stringify(workflows),
+  ])
+  const [row] = rows
+  if (row === undefined) throw new Error('fw_register_executor returned no id')
+  return row.id
+}
+
+export async function stopExecutor(sql: Queryable, executorId: string): Promise<void> {
+  await sql.query('select public.fw_stop_executor($1)', [executorId])
+}
+
+type ClaimRow = [string, string, number, string, string, string | null, number, unknown, Claim['steps'] | null]
+
+function toClaims({ rows }: { rows: ClaimRow[] }): Claim[] {
+  return rows.map(([batchId, organizationId, leaseSeconds, executionId, workflowName, , attempt, input, steps]) => ({
+    batchId,
+    organizationId,
+    leaseMs: leaseSeconds * 1000,
+    executionId,
+    workflowName,
+    attempt,
+    input,
+    steps: steps ?? [],
+  }))
+}
+
+/** @param organizations those that a NOTIFY has named */
+export async function claimBatches(
+  sql: Queryable,
+  executorId: string,
+  room: number,
+  organizations: readonly string[],
+): Promise<Claim[]> {
+  return toClaims(
+    await sql.query<ClaimRow>({
+      name: 'fw_claim_batches',
+      text: 'select * from public.fw_claim_batches($1, $2, $3)',
+      values: [executorId, room, organizations],
+      rowMode: 'array',
+    }),
+  )
+}
+
+export async function takeBatch(sql: Queryable, executorId: string, batchId: string): Promise<Claim[]> {
+  return toClaims(
+    await sql.query<ClaimRow>({
+      text: 'select * from public.fw_take_batch($1, $2)',
+      values: [executorId, batchId],
+      rowMode: 'array',
+    }),
+  )
+}
+
+/** Returns the ids of the executions that were refused. */
+export async function report(sql: Queryable, executorId: string, reports: readonly Report[]): Promise<string[]> {
+  const steps = reports.flatMap(({ checkpoints }, place) => checkpoints.map((step) => ({ ...step, item: place + 1 })))
+  const { rows } = await sql.query<[string]>({
+    name: 'fw_report',
+    text: 'select * from public.fw_report($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
+    values: [
+      executorId,
+      reports.map(({ executionId }) => executionId),
+      reports.map(({ batchId }) => batchId),
+      reports.map(({ output }) => output !== undefined),
+      reports.map(({ output }) => output ?? null),
+      steps.map(({ item }) => item),
+      steps.map(({ name }) => name),
+      steps.map(({ index }) => index),
+      steps.map(({ output }) => output),
+      steps.map(({ durationMs }) => durationMs),
+    ],
+    rowMode: 'array',
+  })
+  return rows.map(([executionId]) => executionId)
+}
+
+export async function reportFailures(
+  sql: Queryable,
+  executorId: string,
+  failures: readonly Failure[],
+): Promise<FailureOutcome[]> {
+  const { rows } = await sql.query<[string, FailureOutcome['outcome'], string | null]>({
+    name: 'fw_report_failures',
+    text: 'select * from public.fw_report_failures($1, $2, $3, $4, $5, $6)',
+    values: [
+      executorId,
+      failures.map(({ executionId }) => executionId),
+      failures.map(({ batchId }) => batchId),
+      failures.map(({ error }) => error),
+      failures.map(({ category }) => category),
+      failures.map(({ permanent }) => permanent),
+    ],
+    rowMode: 'array',
+  })
+  return rows.map(([executionId, outcome, retryInMs]) => ({
+    executionId,
+    outcome,
+    retryInMs: retryInMs === null ? null : Number(retryInMs),
+  }))
+}
+
+/** Hands executions back unfinished; returns the ids of those that were refused. */
+export async function release(
+  sql: Queryable,
+  executorId: string,
+  held: readonly { executionId: string; batchId: string }[],
+): Promise<string[]> {
+  const { rows } = await sql.query<[string]>({
+    text: 'select * from public.fw_release($1, $2, $3)',
+    values: [executorId, held.map(({ executionId }) => executionId), [...held.map(({ batchId }) => batchId)]],
+    rowMode: 'array',
+  })
+  return rows.map(([executionId]) => executionId)
+}
+
+/** Returns the ids of the batches whose lease is lost. */
+export async function extendLeases(
+  sql: Queryable,
+  executorId: string,
+  executionIds: readonly string[],
+  batchIds: readonly string[],
+): Promise<string[]> {
+  const { rows } = await sql.query<[string]>({
+    name: 'fw_extend_leases',
+    text: 'select * from public.fw_extend_leases($1, $2, $3)',
+    values: [executorId, executionIds, batchIds],
+    rowMode: 'array',
+  })
+  return rows.map(([batchId]) => batchId)
+}
+
+/** Records a step within the transaction that `sql` is in. */
+export async function checkpoint(
+  sql: Queryable,
+  executorId: string,
+  execution: { executionId: string; batchId: string },
+  step: Checkpoint,
+): Promise<void> {
+  await sql.query({
+    name: 'fw_checkpoint',
+    text: 'select public.fw_checkpoint($1, $2, $3, $4, $5, $6, $7)',
+    values: [executorId, execution.executionId, execution.batchId, step.name, step.index, step.output, step.durationMs],
+  })
+}

@@ -1,0 +1,69 @@
+// Listens for new work. A notification is only a hint that saves the wait for the next poll, so nothing here may stop the
+// executor: without a listener (a pooler in transaction mode, say) it goes on polling.
+import pgListen, { type Subscriber } from 'pg-listen'
+import { z } from 'zod'
+import type { Logger } from './logger.js'
+
+export interface WakeupOptions {
+  connectionString: string
+  logger: Logger
+  /** An organization has new work; or unknown ones may have, after a reconnect. */
+  onWork: (organizationId?: string) => void
+  /** A batch was offered. */
+  onBatch: (batchId: string) => void
+}
+
+const LONGEST_RETRY_MS = 5000
+const CHECK_MS = 30_000
+
+export class Wakeup {
+  readonly #options: WakeupOptions
+  readonly #subscriber: Subscriber
+
+  constructor(options: WakeupOptions) {
+    this.#options = options
+    const { connectionString, logger, onWork, onBatch } = options
+    this.#subscriber = pgListen.default(
+      { connectionString, application_name: 'fw listener' },
+      {
+        retryInterval: (attempt) => Math.min(LONGEST_RETRY_MS, 100 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random() / 2),
+        retryLimit: Infinity,
+        retryTimeout: 0,
+        paranoidChecking: CHECK_MS,
+      },
+    )
+    const { events, notifications } = this.#subscriber
+    events.on('connected', () => {
+      onWork()
+    })
+    events.on('error', (error: Error) => {
+      logger.warn({ err: error }, 'the listener failed; work is found by polling')
+    })
+    notifications.on('fw_work', (payload: unknown) => {
+      const organizationId = z.uuid().safeParse(payload)
+      onWork(organizationId.data)
+    })
+    notifications.on('fw_batch', (payload: unknown) => {
+      const batchId = z.uuid().safeParse(payload)
+      if (batchId.success) onBatch(batchId.data)
+    })
+  }
+
+  /** Never rejects. */
+  async start(): Promise<void> {
+    try {
+      await this.#subscriber.connect()
+      await Promise.all([this.#subscriber.listenTo('fw_work'), this.#subscriber.listenTo('fw_batch')])
+    } catch (error) {
+      this.#options.logger.warn({ err: error }, 'no listener; work is found by polling')
+    }
+  }
+
+  async stop(): Promise<void> {
+    try {
+      await this.#subscriber.close()
+    } catch {
+      // It was not connected.
+    }
+  }
+}

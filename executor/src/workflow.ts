@@ -1,0 +1,89 @@
+// Defining a workflow: a name, the schema of its input, how it is retried, and the handler that runs it.
+import type { z } from 'zod'
+import type { Context } from './context.js'
+import { type Duration, toMilliseconds } from './duration.js'
+import { UsageError } from './errors.js'
+
+export interface RetryPolicy {
+  /** Attempts in all before the dead letter, 1 to 100. Default: 5. */
+  maxAttempts?: number
+  backoff?: {
+    /** Longest wait after the first failed attempt. The wait is drawn at random between 0 and this. Default: '1s'. */
+    initial?: Duration
+    /** What the longest wait is multiplied by after each failed attempt, 1 to 100. Default: 2. */
+    factor?: number
+    /** Cap of the longest wait. Default: '5m'. */
+    max?: Duration
+  }
+}
+
+export interface WorkflowOptions<Schema extends z.ZodType> {
+  /** 1 to 200 characters; what executions are enqueued by. */
+  name: string
+  /** Checked before each run; input that fails it is dead-lettered at once. */
+  input: Schema
+  retry?: RetryPolicy
+}
+
+/** Retry policy as the database keeps it, in milliseconds. */
+export interface RegisteredWorkflow {
+  name: string
+  max_attempts: number
+  backoff_initial_ms: number
+  backoff_factor: number
+  backoff_max_ms: number
+}
+
+const WORKFLOW = Symbol.for('durable-execution-worker.workflow')
+
+/** A workflow, for enqueueing and for an executor to run. `Input` is what is enqueued, `Output` what the handler returns. */
+export interface Workflow<Input = unknown, Output = unknown> {
+  readonly [WORKFLOW]: true
+  readonly name: string
+  readonly schema: z.ZodType<unknown, Input>
+  readonly policy: RegisteredWorkflow
+  /** Runs the handler on input that has passed the schema. */
+  readonly run: (ctx: Context, input: unknown) => Promise<Output>
+}
+
+/**
+ * Defines a workflow.
+ * @param options name, input schema and retry policy
+ * @param handler gets the context and the parsed input; what it returns is the execution's output (JSON)
+ * @throws UsageError for a name or a retry policy out of range
+ */
+export function workflow<Schema extends z.ZodType, Output>(
+  options: WorkflowOptions<Schema>,
+  handler: (ctx: Context, input: z.output<Schema>) => Promise<Output> | Output,
+): Workflow<z.input<Schema>, Output> {
+  const { name, input, retry = {} } = options
+  if (typeof name !== 'string' || name.length < 1 || name.length > 200) {
+    throw new UsageError(`a workflow name has 1 to 200 characters, not ${String(name).length}`)
+  }
+  const { backoff = {} } = retry
+  return {
+    [WORKFLOW]: true,
+    name,
+    schema: input as unknown as z.ZodType<unknown, z.input<Schema>>,
+    policy: {
+      name,
+      max_attempts: inRange(retry.maxAttempts ?? 5, 1, 100, name, 'retry.maxAttempts', true),
+      backoff_initial_ms: toMilliseconds(backoff.initial ?? '1s', `${name}: retry.backoff.initial`),
+      backoff_factor: inRange(backoff.factor ?? 2, 1, 100, name, 'retry.backoff.factor', false),
+      backoff_max_ms: toMilliseconds(backoff.max ?? '5m', `${name}: retry.backoff.max`),
+    },
+    run: async (ctx, parsed) => await handler(ctx, parsed as z.output<Schema>),
+  }
+}
+
+/** Whether a value, such as an export of a module, was made by workflow(). */
+export function isWorkflow(value: unknown): value is Workflow {
+  return typeof value === 'object' && value !== null && WORKFLOW in value
+}
+
+function inRange(value: number, low: number, high: number, name: string, what: string, whole: boolean): number {
+  if (!(value >= low && value <= high) || (whole && !Number.isInteger(value))) {
+    throw new UsageError(`${name}: ${what} is ${value}, outside ${low} to ${high}`)
+  }
+  return value
+}
