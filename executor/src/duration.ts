@@ -15,7 +15,7 @@ const LONGEST_MS = ms('100y')
 export function toMilliseconds(duration: Duration, what: string): number {
   let milliseconds: number | undefined
   try {
-    milliseconds = typeof duration === 'number' ? duration : (ms(duration) as number | undefined)
+    milliseconds = typeof duration === 'number' ? duration : ms(duration)
   } catch {
     milliseconds = undefined
   }

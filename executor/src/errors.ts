@@ -74,12 +74,8 @@ export class UsageError extends WorkerError {
   }
 }
 
-/** The database's SQL API and this package do not fit together. */
-export class SchemaVersionError extends WorkerError {
-  constructor(code: 'SCHEMA_MISSING' | 'SCHEMA_OLDER' | 'SCHEMA_NEWER', message: string, options?: ErrorOptions) {
-    super(code, message, options)
-  }
-}
+/** The database's SQL API and this package do not fit together: SCHEMA_MISSING, SCHEMA_OLDER or SCHEMA_NEWER. */
+export class SchemaVersionError extends WorkerError {}
 
 /** Asked for an execution that does not exist. */
 export class UnknownExecutionError extends WorkerError {

@@ -215,7 +215,7 @@ export class Exchange {
     for (const item of items) {
       const { executionId } = item.run.claim
       if (reported.status === 'rejected' && reports.includes(item)) {
-        this.#refusedReport(item, alone, alone && reports.length === 1 ? reported.reason : undefined)
+        this.#refusedReport(item, alone, alone && reports.length === 1 ? toError(reported.reason) : undefined)
         continue
       }
       item.checkpoints = []
@@ -241,13 +241,13 @@ export class Exchange {
   }
 
   /** A report that failed as a whole: again, or each alone to find the one whose data the database does not take. */
-  #refusedReport(item: Item, alone: boolean, blame: unknown): void {
+  #refusedReport(item: Item, alone: boolean, blame: Error | undefined): void {
     if (blame === undefined) {
       this.#outbox.putBack(item, alone)
       return
     }
     const error = new PermanentError(
-      `the database did not take the result: ${blame instanceof Error ? blame.message : String(blame)}`,
+      `the database did not take the result: ${blame.message}`,
       { category: 'VALIDATION', cause: blame },
     )
     item.run.fail(error)
@@ -328,6 +328,10 @@ function toFailure({ run, outcome }: Item): protocol.Failure[] {
   if (outcome?.kind !== 'failed') return []
   const { executionId, batchId } = run.claim
   return [{ executionId, batchId, error: outcome.error, category: outcome.category, permanent: outcome.permanent }]
+}
+
+function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error('unknown error', { cause: thrown })
 }
 
 function asRejection(result: PromiseSettledResult<unknown>): { status: string; reason: unknown } {

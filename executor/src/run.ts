@@ -126,7 +126,7 @@ export class Run {
       const started = performance.now()
       await client.query('begin')
       try {
-        const result = await fn({ query: client.query.bind(client) as TransactionClient['query'] })
+        const result = await fn({ query: client.query.bind(client) })
         if (client.getTransactionStatus() !== 'T') {
           throw new UsageError(`step '${name}' ended the transaction that it was given; leave commit and rollback to the worker`)
         }
@@ -149,8 +149,8 @@ export class Run {
 
   /** Name (numbered when used before) and index of the next step. */
   #place(name: string): { name: string; index: number } {
-    if (typeof name !== 'string' || name.length < 1 || name.length > 200) {
-      throw new UsageError(`a step name has 1 to 200 characters, not ${String(name).length}`)
+    if (name.length < 1 || name.length > 200) {
+      throw new UsageError(`a step name has 1 to 200 characters, not ${name.length}`)
     }
     if (this.#ended) throw new UsageError(`step '${name}' was started after the handler had returned; await every step`)
     const use = (this.#uses.get(name) ?? 0) + 1

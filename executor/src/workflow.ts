@@ -57,8 +57,8 @@ export function workflow<Schema extends z.ZodType, Output>(
   handler: (ctx: Context, input: z.output<Schema>) => Promise<Output> | Output,
 ): Workflow<z.input<Schema>, Output> {
   const { name, input, retry = {} } = options
-  if (typeof name !== 'string' || name.length < 1 || name.length > 200) {
-    throw new UsageError(`a workflow name has 1 to 200 characters, not ${String(name).length}`)
+  if (name.length < 1 || name.length > 200) {
+    throw new UsageError(`a workflow name has 1 to 200 characters, not ${name.length}`)
   }
   const { backoff = {} } = retry
   return {
