@@ -148,5 +148,8 @@ select pgmq.create('workflow_dlq');
 -- The claim index: exactly its where and its order by. Collation "C" makes text order equal to uuid order.
 create index fw_queue_organization_vt_idx on pgmq.q_workflow_execution_queue
   (((message ->> 'organization_id') collate "C"), vt);
+-- No query of pgmq's own uses its index on vt alone (read() goes by msg_id), and it would tempt the planner away from the
+-- claim index; each claim would have to keep it up to date.
+drop index pgmq.q_workflow_execution_queue_vt_idx;
 alter table pgmq.q_workflow_execution_queue set
   (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.05, vacuum_truncate = off);

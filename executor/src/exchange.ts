@@ -153,7 +153,9 @@ export class Exchange {
       const items = this.#outbox.take(Math.min(MOST_ITEMS, Math.ceil(capacity / lanes)))
       const ending = items.filter(({ outcome }) => outcome !== undefined).length
       const free = capacity - this.#held.size - this.#reserved + ending
-      const room = this.#claiming && (ending > 0 || this.#lookForWork) ? Math.min(free, Math.ceil(capacity / lanes)) : 0
+      // One claim at a time: two would meet at the same organizations, and the room is not split that finely.
+      const wanted = this.#claiming && this.#reserved === 0 && (ending > 0 || this.#lookForWork)
+      const room = wanted ? Math.min(free, Math.ceil(capacity / lanes)) : 0
       if (items.length === 0 && room <= 0) return
       this.#converse(items, Math.max(0, room))
     }
@@ -161,7 +163,9 @@ export class Exchange {
 
   #converse(items: Item[], room: number): void {
     this.#reserved += room
-    this.#lookForWork = false
+    // Ends that are reported without a claim free places that the next claim may fill.
+    if (room > 0) this.#lookForWork = false
+    else if (items.some(({ outcome }) => outcome !== undefined)) this.#lookForWork = true
     const hints = room > 0 ? [...this.#hints] : []
     if (room > 0) this.#hints.clear()
     const lane = this.#lane(items, room, hints).finally(() => {

@@ -46,7 +46,10 @@ export class Run {
 
   readonly #workflow: Workflow
   readonly #support: RunSupport
-  readonly #abort = new AbortController()
+  #stopped: LeaseLostError | ExecutorStoppedError | undefined
+  /** Made when somebody asks for the signal: most runs never do. */
+  #abort: AbortController | undefined
+  readonly #scope: StepScope
   readonly #completed: Map<string, unknown>
   readonly #uses = new Map<string, number>()
   #steps = 0
@@ -58,11 +61,18 @@ export class Run {
     this.#workflow = workflow
     this.#support = support
     this.#completed = new Map(claim.steps.map(({ name, output }) => [name, output]))
+    const signal = (): AbortSignal => this.#signal()
+    this.#scope = {
+      get signal() {
+        return signal()
+      },
+    }
   }
 
   /** Stops the run: its signal fires, and no step of it starts or is recorded any more. */
   stop(reason: LeaseLostError | ExecutorStoppedError): void {
-    this.#abort.abort(reason)
+    this.#stopped ??= reason
+    this.#abort?.abort(reason)
   }
 
   /** The run cannot succeed any more: no step of it starts, and its outcome is this error. */
@@ -84,13 +94,24 @@ export class Run {
     }
   }
 
+  #signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController()
+      if (this.#stopped !== undefined) this.#abort.abort(this.#stopped)
+    }
+    return this.#abort.signal
+  }
+
   #context(): Context {
     const { executionId, organizationId, attempt } = this.claim
+    const scope = this.#scope
     return {
       executionId,
       organizationId,
       attempt,
-      signal: this.#abort.signal,
+      get signal() {
+        return scope.signal
+      },
       step: (name, fn, options) => this.#step(name, fn, options),
       transaction: (name, fn) => this.#transaction(name, fn),
     }
@@ -107,7 +128,7 @@ export class Run {
     this.#throwIfStopped()
     const started = performance.now()
     const result = await (options.timeout === undefined
-      ? fn({ signal: this.#abort.signal })
+      ? fn(this.#scope)
       : this.#withTimeout(place.name, toMilliseconds(options.timeout, `the timeout of step '${name}'`), fn))
     this.#throwIfStopped()
     this.pending.push(this.#checkpoint(place, result, started))
@@ -177,22 +198,20 @@ export class Run {
       }, milliseconds)
     })
     try {
-      return await Promise.race([fn({ signal: AbortSignal.any([this.#abort.signal, timeout.signal]) }), late])
+      return await Promise.race([fn({ signal: AbortSignal.any([this.#signal(), timeout.signal]) }), late])
     } finally {
       clearTimeout(timer)
     }
   }
 
   #throwIfStopped(): void {
-    if (this.#abort.signal.aborted) throw this.#abort.signal.reason as Error
+    if (this.#stopped !== undefined) throw this.#stopped
     if (this.#failure !== undefined) throw this.#failure
   }
 
   #outcomeOf(error: unknown): Outcome {
     // Once the run was stopped, whatever its handler makes of that says nothing about the execution.
-    if (this.#abort.signal.aborted) {
-      return { kind: this.#abort.signal.reason instanceof ExecutorStoppedError ? 'stopped' : 'lost' }
-    }
+    if (this.#stopped !== undefined) return { kind: this.#stopped instanceof ExecutorStoppedError ? 'stopped' : 'lost' }
     if (error instanceof z.ZodError) {
       return { kind: 'failed', error: describeIssues(error), category: 'VALIDATION', permanent: true }
     }

@@ -40,18 +40,22 @@ begin
     v_live := public.fw_live_workflows();
   end if;
 
-  -- The row lock makes the semaphore exact. An organization that another claim is serving is skipped, never waited for.
-  select array_agg(s.organization_id order by s.position), array_agg(s.worker_claim_floor order by s.position),
-    array_agg(s.fw_worker_batch_size order by s.position), array_agg(s.fw_worker_visibility_timeout_seconds order by s.position),
-    array_agg(s.worker_semaphore_epoch order by s.position),
-    array_agg(s.fw_worker_batch_size * s.fw_worker_concurrency order by s.position)
-  into v_organizations, v_floors, v_batch_sizes, v_leases, v_epochs, v_places
-  from (
-    select s.*, array_position(p_organizations, s.organization_id) as position
-    from public.fw_module_settings s
-    where s.organization_id = any (p_organizations) and s.fw_execution_worker_enabled
-    for no key update of s skip locked
-  ) s;
+  -- The row lock makes the semaphore exact. An organization that another claim is serving is skipped; if that leaves none,
+  -- the first is waited for, since losing a race is not the same as having no work.
+  for v_try in 1..2 loop
+    select array_agg(s.organization_id order by s.position), array_agg(s.worker_claim_floor order by s.position),
+      array_agg(s.fw_worker_batch_size order by s.position), array_agg(s.fw_worker_visibility_timeout_seconds order by s.position),
+      array_agg(s.worker_semaphore_epoch order by s.position),
+      array_agg(s.fw_worker_batch_size * s.fw_worker_concurrency order by s.position)
+    into v_organizations, v_floors, v_batch_sizes, v_leases, v_epochs, v_places
+    from (
+      select s.*, array_position(p_organizations, s.organization_id) as position
+      from public.fw_module_settings s
+      where s.organization_id = any (p_organizations) and s.fw_execution_worker_enabled
+      for no key update of s skip locked
+    ) s;
+    exit when v_organizations is not null or v_try = 2 or not public.fw_wait_for_organization(p_organizations[1]);
+  end loop;
   if v_organizations is null then
     return;
   end if;

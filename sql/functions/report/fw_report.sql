@@ -14,21 +14,22 @@ set jit = off
 as $$
 declare
   v_batches uuid[];
-  v_items integer[];           -- places, in the arguments, of the executions that may be written
-  v_done_items integer[];      -- those of them that are done
-  v_done_messages bigint[];
-  v_attempts integer[];
+  v_attempts integer[];        -- by place in the arguments; NULL for an execution that may not be written
   v_organizations uuid[];
+  v_done_items integer[];      -- places of the executions that are done
+  v_done_messages bigint[];
+  v_refused integer;
   v_closed uuid[];
 begin
   v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
   -- While the batch is locked nobody else ends the run of its executions, so what is read here stays true.
-  select array_agg(i.item), array_agg(e.retry_count + 1), array_agg(e.organization_id),
-    array_agg(i.item) filter (where i.done), array_agg(e.msg_id) filter (where i.done)
-  into v_items, v_attempts, v_organizations, v_done_items, v_done_messages
+  select array_agg(e.retry_count + 1 order by i.item), array_agg(e.organization_id order by i.item),
+    array_agg(i.item) filter (where i.done and e.id is not null), array_agg(e.msg_id) filter (where i.done and e.id is not null),
+    count(*) filter (where e.id is null)
+  into v_attempts, v_organizations, v_done_items, v_done_messages, v_refused
   from unnest(p_execution_ids, p_batch_ids, p_done) with ordinality as i (id, batch_id, done, item)
-  join public.fw_workflow_executions e on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running'
-  where i.batch_id = any (v_batches);
+  left join public.fw_workflow_executions e
+    on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running' and i.batch_id = any (v_batches);
 
   if v_done_items is not null then
     delete from pgmq.q_workflow_execution_queue q where q.msg_id = any (v_done_messages);
@@ -38,19 +39,14 @@ begin
   end if;
 
   if cardinality(p_step_items) > 0 then
-    insert into public.fw_execution_steps as s
+    insert into public.fw_execution_steps
       (execution_id, node_id, organization_id, step_index, attempt_number, status, output_data, started_at, completed_at, duration_ms)
-    select p_execution_ids[i.item], c.name, i.organization_id, c.step_index, i.attempt, 'completed', c.output,
+    select p_execution_ids[c.item], c.name, v_organizations[c.item], c.step_index, v_attempts[c.item], 'completed', c.output,
       now() - make_interval(secs => c.duration_ms / 1000.0), now(), c.duration_ms
     from unnest(p_step_items, p_step_names, p_step_indexes, p_step_outputs, p_step_durations_ms)
       as c (item, name, step_index, output, duration_ms)
-    cross join lateral (
-      select c.item, v_organizations[p.place] as organization_id, v_attempts[p.place] as attempt
-      from (select array_position(v_items, c.item) as place) p where p.place is not null) i
-    on conflict (execution_id, node_id) do update set
-      status = 'completed', attempt_number = excluded.attempt_number, output_data = excluded.output_data, error_message = null,
-      started_at = excluded.started_at, completed_at = excluded.completed_at, duration_ms = excluded.duration_ms
-    where s.status <> 'completed';
+    where v_attempts[c.item] is not null
+    on conflict (execution_id, node_id) do nothing;
   end if;
 
   if v_done_items is not null then
@@ -68,9 +64,8 @@ begin
     end if;
   end if;
 
-  if coalesce(cardinality(v_items), 0) < cardinality(p_execution_ids) then
-    return query select p_execution_ids[item] from generate_subscripts(p_execution_ids, 1) as item
-    where item <> all (coalesce(v_items, '{}'));
+  if v_refused > 0 then
+    return query select p_execution_ids[item] from generate_subscripts(p_execution_ids, 1) as item where v_attempts[item] is null;
   end if;
 end
 $$;
