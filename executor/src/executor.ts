@@ -49,6 +49,10 @@ export interface ExecutorStats {
   inFlight: number
 }
 
+/** A claim or a report that takes longer has lost its server; the connection is given up and all is sent again. */
+const ANSWER_MS = 30_000
+const CONNECT_MS = 10_000
+
 export class Executor {
   readonly #options: ExecutorOptions
   readonly #workflows: Map<string, Workflow>
@@ -76,7 +80,7 @@ export class Executor {
     this.#logger = options.logger ?? defaultLogger()
     this.#name = options.name ?? `${hostname()}:${process.pid}`
     this.#pollMs = toMilliseconds(options.pollInterval ?? '1s', 'pollInterval')
-    this.#lanePool = this.#newPool({ connectionString, max: lanes, pipeline: true, application_name: 'fw executor' })
+    this.#lanePool = this.#newPool({ connectionString, max: lanes, pipeline: true, query_timeout: ANSWER_MS, application_name: 'fw executor' })
     this.#pool = this.#newPool({ connectionString, max: poolSize, application_name: 'fw steps' })
     this.#exchange = new Exchange({
       pool: this.#lanePool,
@@ -252,7 +256,7 @@ export class Executor {
   }
 
   #newPool(config: pg.PoolConfig): pg.Pool {
-    const pool = new pg.Pool(config)
+    const pool = new pg.Pool({ keepAlive: true, connectionTimeoutMillis: CONNECT_MS, ...config })
     pool.on('error', (error) => {
       this.#logger.warn({ err: error }, 'a database connection was lost; a new one is made when needed')
     })

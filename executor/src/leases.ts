@@ -19,12 +19,15 @@ export interface LeasesOptions {
 }
 
 const CHECK_MS = 1000
+/** How often the database hears that the executor lives, also while it claims nothing. */
+const HEARTBEAT_MS = 10_000
 
 export class Leases {
   readonly #options: LeasesOptions
   readonly #leases = new Map<string, Lease>()
   #timer: NodeJS.Timeout | undefined
   #extending: Promise<void> | undefined
+  #lastCall = performance.now()
 
   constructor(options: LeasesOptions) {
     this.#options = options
@@ -64,7 +67,8 @@ export class Leases {
     }
     // With two thirds left there is time for several tries.
     const due = [...this.#leases].filter(([, { leaseMs, expiresAt }]) => expiresAt - now < (leaseMs * 2) / 3)
-    if (due.length === 0 || this.#extending !== undefined) return
+    if ((due.length === 0 && now - this.#lastCall < HEARTBEAT_MS) || this.#extending !== undefined) return
+    this.#lastCall = now
     this.#extending = this.#extend(due, now).finally(() => {
       this.#extending = undefined
     })

@@ -38,7 +38,7 @@ begin
     select n.organizations, n.strays into v_organizations, v_strays
     from public.fw_next_organizations(v_cursor, v_room, v_rescan, p_organizations) n;
     if cardinality(v_organizations) > 0 then
-      return query select * from public.fw_claim_organizations(p_executor_id, v_executor.workflows, v_organizations, v_room, v_rescan);
+      return query select * from public.fw_claim_organizations(p_executor_id, v_executor.workflows, v_organizations, v_room, v_rescan, v_room = p_room);
       get diagnostics v_claimed = row_count;
       v_room := v_room - v_claimed;
       v_cursor := v_organizations[cardinality(v_organizations)]::text;

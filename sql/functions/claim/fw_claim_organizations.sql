@@ -1,5 +1,5 @@
 create or replace function public.fw_claim_organizations(
-  p_executor_id uuid, p_workflows text[], p_organizations uuid[], p_room integer, p_from_start boolean
+  p_executor_id uuid, p_workflows text[], p_organizations uuid[], p_room integer, p_from_start boolean, p_wait boolean
 ) returns table (
   batch_id uuid, organization_id uuid, lease_seconds integer, execution_id uuid, workflow_name text, workflow_version text,
   attempt integer, input jsonb, steps jsonb
@@ -54,7 +54,7 @@ begin
       where s.organization_id = any (p_organizations) and s.fw_execution_worker_enabled
       for no key update of s skip locked
     ) s;
-    exit when v_organizations is not null or v_try = 2 or not public.fw_wait_for_organization(p_organizations[1]);
+    exit when v_organizations is not null or not p_wait or v_try = 2 or not public.fw_wait_for_organization(p_organizations[1]);
   end loop;
   if v_organizations is null then
     return;
@@ -168,5 +168,5 @@ begin
     from started s;
 end
 $$;
-comment on function public.fw_claim_organizations(uuid, text[], uuid[], integer, boolean) is
-  'Internal: claims visible messages of these organizations, a batch each in turn up to p_room, and marks their executions as running. Starts at the claim floors, or with p_from_start at the oldest message.';
+comment on function public.fw_claim_organizations(uuid, text[], uuid[], integer, boolean, boolean) is
+  'Internal: claims visible messages of these organizations, a batch each in turn up to p_room, and marks their executions as running. Starts at the claim floors, or with p_from_start at the oldest message. p_wait: the caller holds no lock yet, so an organization may be waited for.';

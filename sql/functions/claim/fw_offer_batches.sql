@@ -12,7 +12,7 @@ begin
   end if;
   return query
     with offered as materialized (
-      select distinct c.batch_id from public.fw_claim_organizations(null, v_workflows, v_organizations, p_room, true) c
+      select distinct c.batch_id from public.fw_claim_organizations(null, v_workflows, v_organizations, p_room, true, true) c
     ), told as materialized (
       select o.batch_id, pg_notify('fw_batch', to_json(o.batch_id)::text) from offered o
     )
