@@ -27,14 +27,15 @@ declare
   v_leases integer[];
   v_epochs bigint[];
   v_places integer[];
-  v_message_ids bigint[];   -- what was claimed, a place for each execution
+  v_message_ids bigint[];   -- what was picked, a place for each message
   v_execution_ids uuid[];
+  v_attempts text[];
   v_positions integer[];
   v_batches integer[];
   v_batch_ids uuid[];
-  v_odd_ids bigint[];
-  v_picked integer[];       -- by organization: messages found, and the visibility time of the last one
+  v_picked integer[];       -- by organization: messages picked, and the visibility time of the last one
   v_last_vts timestamptz[];
+  v_claimed integer := 0;
 begin
   if v_mixed then
     v_live := public.fw_live_workflows();
@@ -80,11 +81,11 @@ begin
   ) o;
 
   with picked as materialized (
-    select o.position, o.batch_size, q.msg_id, q.vt, q.message
+    select o.position, o.batch_size, q.*
     from unnest(v_organizations, v_floors, v_quotas, v_batch_sizes) with ordinality
       as o (organization_id, floor, quota, batch_size, position)
     cross join lateral (
-      select q.msg_id, q.vt, q.message
+      select q.msg_id, q.vt, q.message ->> 'execution_id' as execution_id, q.message ->> 'attempt' as attempt
       from pgmq.q_workflow_execution_queue q
       where (q.message ->> 'organization_id') collate "C" = o.organization_id::text and q.vt >= o.floor and q.vt <= v_now
         and (not v_mixed or (q.message ->> 'workflow_name') is null or q.message ->> 'workflow_name' = any (p_workflows)
@@ -93,79 +94,68 @@ begin
       limit o.quota
       for update of q skip locked
     ) q
-  ), matched as (
-    select p.position, p.batch_size, p.msg_id, p.vt, e.id,
-      coalesce(e.msg_id = p.msg_id and e.organization_id = v_organizations[p.position]
-        and e.status in ('queued', 'retry_pending', 'waiting') and e.workflow_name = any (p_workflows)
-        and p.message -> 'attempt' = to_jsonb(e.retry_count + 1), false) as runnable
+  ), chunked as (
+    select p.*, (row_number() over (partition by p.position order by p.vt, p.msg_id) - 1) / p.batch_size as chunk
     from picked p
-    left join public.fw_workflow_executions e on e.id = case
-      when p.message ->> 'execution_id' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then (p.message ->> 'execution_id')::uuid end
-  ), numbered as (
-    select m.*, (row_number() over (partition by m.position order by m.vt, m.msg_id) - 1) / m.batch_size as chunk
-    from matched m
-    where m.runnable
   ), batched as (
-    select n.*, dense_rank() over (order by n.position, n.chunk) as batch
-    from numbered n
+    select c.*, dense_rank() over (order by c.position, c.chunk) as batch from chunked c
   )
   select
-    (select array_agg(m.msg_id order by m.msg_id) from matched m where not m.runnable),
     (select array_agg(coalesce(p.picked, 0) order by o.position) from generate_subscripts(v_organizations, 1) as o (position)
       left join (select p.position, count(*) as picked from picked p group by p.position) p using (position)),
     (select array_agg(p.last_vt order by o.position) from generate_subscripts(v_organizations, 1) as o (position)
       left join (select p.position, max(p.vt) as last_vt from picked p group by p.position) p using (position)),
-    array_agg(b.msg_id), array_agg(b.id), array_agg(b.position), array_agg(b.batch)
-  into v_odd_ids, v_picked, v_last_vts, v_message_ids, v_execution_ids, v_positions, v_batches
+    array_agg(b.msg_id), array_agg(public.fw_to_uuid(b.execution_id)), array_agg(b.attempt), array_agg(b.position),
+    array_agg(b.batch), array(select public.fw_uuid() from generate_series(1, max(b.batch)))
+  into v_picked, v_last_vts, v_message_ids, v_execution_ids, v_attempts, v_positions, v_batches, v_batch_ids
   from batched b;
-
-  -- What cannot simply run (malformed, duplicate, finished, lost lease, redriven by hand …) is settled here and now.
-  if v_odd_ids is not null then
-    perform public.fw_settle_messages(v_odd_ids, v_live);
-  end if;
-
-  if v_message_ids is not null then
-    v_batch_ids := array(select public.fw_uuid() from generate_series(1, (select max(b) from unnest(v_batches) as b)));
-    insert into public.fw_worker_runs
-      (id, organization_id, executor_id, size, open, semaphore_epoch, semaphore_places, lease_seconds, lease_expires_at, taken_at)
-    select v_batch_ids[c.batch], v_organizations[c.position], p_executor_id, count(*), count(*), v_epochs[c.position],
-      v_places[c.position], v_leases[c.position], v_now + make_interval(secs => v_leases[c.position]),
-      case when p_executor_id is not null then v_now end
-    from unnest(v_batches, v_positions) as c (batch, position)
-    group by c.batch, c.position;
-
-    update pgmq.q_workflow_execution_queue q set vt = v_now + make_interval(secs => v_leases[c.position]), read_ct = q.read_ct + 1
-    from unnest(v_message_ids, v_positions) as c (msg_id, position)
-    where q.msg_id = c.msg_id;
-  end if;
-
-  update public.fw_module_settings s set
-    worker_running = s.worker_running or b.claimed is not null,
-    worker_last_run_at = case when b.claimed is not null then v_now else s.worker_last_run_at end,
-    worker_last_batch_size = coalesce(b.last_size, s.worker_last_batch_size),
-    worker_has_more = o.picked >= o.quota,
-    worker_claim_floor = coalesce(o.last_vt, s.worker_claim_floor)
-  from unnest(v_organizations, v_quotas, v_picked, v_last_vts) with ordinality
-    as o (organization_id, quota, picked, last_vt, position)
-  left join (
-    select c.position, sum(c.size) as claimed, (array_agg(c.size order by c.batch desc))[1] as last_size
-    from (select c.position, c.batch, count(*)::integer as size from unnest(v_positions, v_batches) as c (position, batch) group by 1, 2) c
-    group by c.position
-  ) b using (position)
-  where s.organization_id = o.organization_id and o.quota > 0 and (o.picked > 0 or s.worker_has_more);
 
   return query
     with started as (
       update public.fw_workflow_executions e set
-        status = 'running', batch_id = v_batch_ids[c.batch], started_at = coalesce(e.started_at, v_now), next_retry_at = null
-      from unnest(v_execution_ids, v_batches, v_positions) as c (id, batch, position)
-      where e.id = c.id
-      returning e.batch_id, e.organization_id, v_leases[c.position] as lease_seconds, e.id, e.workflow_name,
-        e.workflow_version, e.retry_count, e.input, e.started_at
+        status = 'running', batch_id = v_batch_ids[p.batch], started_at = coalesce(e.started_at, v_now), next_retry_at = null
+      from unnest(v_message_ids, v_execution_ids, v_attempts, v_positions, v_batches) as p (msg_id, id, attempt, position, batch)
+      where e.id = p.id and e.msg_id = p.msg_id and e.organization_id = v_organizations[p.position]
+        and e.status in ('queued', 'retry_pending', 'waiting') and e.workflow_name = any (p_workflows)
+        and (e.retry_count + 1)::text = p.attempt
+      returning p.position, p.msg_id, e.batch_id, e.organization_id, e.id, e.workflow_name, e.workflow_version, e.retry_count,
+        e.input, e.started_at
+    ), hidden as (
+      update pgmq.q_workflow_execution_queue q set vt = v_now + make_interval(secs => v_leases[s.position]), read_ct = q.read_ct + 1
+      from started s
+      where q.msg_id = s.msg_id
+    ), opened as (
+      insert into public.fw_worker_runs
+        (id, organization_id, executor_id, size, open, semaphore_epoch, semaphore_places, lease_seconds, lease_expires_at, taken_at)
+      select s.batch_id, s.organization_id, p_executor_id, count(*), count(*), v_epochs[s.position], v_places[s.position],
+        v_leases[s.position], v_now + make_interval(secs => v_leases[s.position]), case when p_executor_id is not null then v_now end
+      from started s
+      group by s.batch_id, s.organization_id, s.position
+      returning id, organization_id, size
+    ), noted as (
+      update public.fw_module_settings s set
+        worker_running = s.worker_running or b.last_size is not null,
+        worker_last_run_at = case when b.last_size is not null then v_now else s.worker_last_run_at end,
+        worker_last_batch_size = coalesce(b.last_size, s.worker_last_batch_size),
+        worker_has_more = o.picked >= o.quota,
+        worker_claim_floor = coalesce(o.last_vt, s.worker_claim_floor)
+      from unnest(v_organizations, v_quotas, v_picked, v_last_vts) as o (organization_id, quota, picked, last_vt)
+      left join (
+        select r.organization_id, (array_agg(r.size order by r.id desc))[1] as last_size from opened r group by 1
+      ) b on b.organization_id = o.organization_id
+      where s.organization_id = o.organization_id and o.quota > 0 and (o.picked > 0 or s.worker_has_more)
     )
-    select s.batch_id, s.organization_id, s.lease_seconds, s.id, s.workflow_name, s.workflow_version, s.retry_count + 1, s.input,
+    select s.batch_id, s.organization_id, v_leases[s.position], s.id, s.workflow_name, s.workflow_version, s.retry_count + 1, s.input,
       case when s.started_at <> v_now then public.fw_completed_steps(s.id) end
     from started s;
+  get diagnostics v_claimed = row_count;
+
+  -- What cannot simply run (malformed, duplicate, finished, lost lease, redriven by hand …) is settled here and now. It is
+  -- what was picked and is still visible.
+  if v_claimed < cardinality(v_message_ids) then
+    perform public.fw_settle_messages(array(
+      select q.msg_id from pgmq.q_workflow_execution_queue q where q.msg_id = any (v_message_ids) and q.vt <= v_now order by q.msg_id), v_live);
+  end if;
 end
 $$;
 comment on function public.fw_claim_organizations(uuid, text[], uuid[], integer, boolean, boolean) is

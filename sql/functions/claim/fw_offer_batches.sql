@@ -6,17 +6,19 @@ declare
   v_organizations uuid[];
   v_workflows constant text[] := public.fw_live_workflows();
 begin
-  v_organizations := (public.fw_next_organizations('', p_room, true, '{}')).organizations;
-  if cardinality(v_organizations) = 0 or cardinality(v_workflows) = 0 then
-    return;
-  end if;
-  return query
-    with offered as materialized (
-      select distinct c.batch_id from public.fw_claim_organizations(null, v_workflows, v_organizations, p_room, true, true) c
-    ), told as materialized (
-      select o.batch_id, pg_notify('fw_batch', to_json(o.batch_id)::text) from offered o
-    )
-    select t.batch_id from told t;
+  -- A second time when what was visible could not run: it has been settled, so some may be claimed now.
+  for v_try in 1..2 loop
+    v_organizations := (public.fw_next_organizations('', p_room, true, '{}')).organizations;
+    exit when cardinality(v_organizations) = 0 or cardinality(v_workflows) = 0;
+    return query
+      with offered as materialized (
+        select distinct c.batch_id from public.fw_claim_organizations(null, v_workflows, v_organizations, p_room, true, true) c
+      ), told as materialized (
+        select o.batch_id, pg_notify('fw_batch', to_json(o.batch_id)::text) from offered o
+      )
+      select t.batch_id from told t;
+    exit when found;
+  end loop;
 end
 $$;
 comment on function public.fw_offer_batches(integer) is
