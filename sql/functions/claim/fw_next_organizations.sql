@@ -66,8 +66,8 @@ begin
         where r.organization_id = s.organization_id and r.finished_at is null
           and r.semaphore_epoch = s.worker_semaphore_epoch and r.lease_expires_at > now()), 0)) as places
     from (select key from ahead where key is not null union all select key from behind where key <= p_after) as walk
-    left join public.fw_module_settings s on s.organization_id =
-      case when walk.key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then walk.key::uuid end
+    -- Only a key that is spelled as Postgres spells a uuid belongs to an organization.
+    left join public.fw_module_settings s on s.organization_id = public.fw_to_uuid(walk.key) and s.organization_id::text = walk.key
     where exists (
       select from pgmq.q_workflow_execution_queue q
       where (q.message ->> 'organization_id') collate "C" = walk.key and q.vt <= now())

@@ -1,6 +1,19 @@
-create or replace function public.fw_to_uuid(p_text text) returns uuid
-language sql immutable parallel safe
-as $$
-  select case when p_text ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then p_text::pg_catalog.uuid end
-$$;
+-- Postgres 16 can ask whether a text is a uuid, at a quarter of what a regular expression costs.
+do $do$
+begin
+  if current_setting('server_version_num')::integer >= 160000 then
+    create or replace function public.fw_to_uuid(p_text text) returns uuid
+    language sql stable parallel safe
+    as $$
+      select case when pg_catalog.pg_input_is_valid(p_text, 'uuid') then p_text::pg_catalog.uuid end
+    $$;
+  else
+    create or replace function public.fw_to_uuid(p_text text) returns uuid
+    language sql stable parallel safe
+    as $$
+      select case when p_text ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then p_text::pg_catalog.uuid end
+    $$;
+  end if;
+end
+$do$;
 comment on function public.fw_to_uuid(text) is 'Internal: the uuid that a text spells, or NULL where it spells none.';
