@@ -1,5 +1,5 @@
 // The database of the demo: a Postgres of its own, temporary or kept, or one that is there already.
-import { DataDirUnusableError, type EmbeddedPostgres, startEmbeddedPostgres } from '../../executor/src/embedded/index.js'
+import { DataDirUnusableError, type EmbeddedPostgres, startEmbeddedPostgres } from 'durable-execution-worker/embedded'
 import type { Options } from './options.js'
 
 export interface Database {

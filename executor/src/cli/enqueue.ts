@@ -1,0 +1,114 @@
+// `fw enqueue`: enqueues one execution, and with --wait stays for its result.
+import type { Command } from 'commander'
+import pg from 'pg'
+import { z } from 'zod'
+import { Client } from '../client.js'
+import { sqlState } from '../database-errors.js'
+import { ExecutionFailedError } from '../errors.js'
+import { duration, uuid } from './arguments.js'
+import { addDatabaseOption, type Database, databaseUrl, type DatabaseOptions, withDatabase } from './database.js'
+import { EXIT } from './exit-codes.js'
+import { CommandFailure } from './failure.js'
+import { describeJsonError } from './json-error.js'
+import { FW, note, print, printJson, shellWord } from './output.js'
+
+interface EnqueueOptions extends DatabaseOptions {
+  organization: string
+  idempotencyKey?: string
+  /** Milliseconds. */
+  delay?: number
+  /** Milliseconds; true for the default. */
+  wait?: number | true
+  json?: boolean
+}
+
+const WAIT_MS = 60_000
+const INSUFFICIENT_PRIVILEGE = '42501'
+
+const Enqueued = z.object({ id: z.guid() })
+const Prospects = z.object({ pending: z.boolean(), enabled: z.boolean(), known: z.boolean() })
+
+export function addEnqueueCommand(program: Command): void {
+  addDatabaseOption(program.command('enqueue'))
+    .summary('enqueue an execution')
+    .description('Enqueues one execution of a workflow for an organization and prints its id; with --wait, its result.')
+    .argument('<workflow>', 'name of the workflow')
+    .argument('<input>', "its input as JSON, such as '{\"name\":\"Ada\"}'")
+    .requiredOption('--organization <uuid>', 'the organization that it belongs to (any uuid)', uuid)
+    .option('--idempotency-key <key>', 'with a key that was used before, nothing is enqueued and the first id comes back')
+    .option('--delay <duration>', 'do not start it before, such as 10m', duration)
+    .option('--wait [timeout]', 'wait for the result, at most this long (default: 1m), and print it as JSON', duration)
+    .option('--json', 'print {"id":…}, and with --wait also status and output, or error')
+    .action(enqueue)
+}
+
+async function enqueue(workflow: string, input: string, options: EnqueueOptions): Promise<void> {
+  const url = databaseUrl(options)
+  refuseOtherThanJson(input)
+  const { id } = await withDatabase(url, async (database) => {
+    // The text goes as it is: parsed and written again, it could lose the last digits of a number.
+    const enqueued = await database.row(
+      Enqueued,
+      'select public.fw_enqueue($1, $2::jsonb, $3, $4, make_interval(secs => $5)) as id',
+      [workflow, input, options.organization, options.idempotencyKey ?? null, (options.delay ?? 0) / 1000],
+    )
+    if (options.wait !== undefined) note(`enqueued ${enqueued.id}`)
+    else if (options.json === true) printJson(enqueued)
+    else print(enqueued.id)
+    await warn(database, workflow, options.organization, enqueued.id)
+    return enqueued
+  })
+  if (options.wait !== undefined) await printResult(url, id, options.wait === true ? WAIT_MS : options.wait, options.json === true)
+}
+
+function refuseOtherThanJson(input: string): void {
+  try {
+    JSON.parse(input)
+  } catch (error) {
+    const { problem, excerpt } = describeJsonError(input)
+    throw new CommandFailure(EXIT.usage, `the input is not JSON: ${problem}; nothing was enqueued`, { cause: error, hint: excerpt })
+  }
+}
+
+/** Says why it may not start: it is not an error, but whoever waits for it should know. */
+async function warn(database: Database, workflow: string, organizationId: string, id: string): Promise<void> {
+  const { pending, enabled, known } = await prospects(database, workflow, organizationId, id)
+  if (!pending) return
+  if (!enabled) {
+    note(`warning: the worker of organization ${organizationId} is disabled; this waits until it is enabled: ${FW} enable ${organizationId}`)
+  }
+  if (!known) note(`warning: no live executor runs workflow ${shellWord(workflow)}; this waits for one: ${FW} run <module>`)
+}
+
+async function prospects(database: Database, workflow: string, organizationId: string, id: string): Promise<z.infer<typeof Prospects>> {
+  try {
+    return await database.row(
+      Prospects,
+      `select (select r.status in ('queued', 'retry_pending', 'waiting') from public.fw_result($1) r) as pending,
+         exists (select from public.fw_module_settings s where s.organization_id = $2 and s.fw_execution_worker_enabled) as enabled,
+         $3 = any (public.fw_live_workflows()) as known`,
+      [id, organizationId, workflow],
+    )
+  } catch (error) {
+    // A role may be allowed to enqueue and nothing else.
+    if (sqlState(error) === INSUFFICIENT_PRIVILEGE) return { pending: false, enabled: true, known: true }
+    throw error
+  }
+}
+
+async function printResult(url: string, id: string, timeout: number, json: boolean): Promise<void> {
+  const pool = new pg.Pool({ connectionString: url, max: 1, application_name: 'fw cli' })
+  pool.on('error', () => undefined)
+  try {
+    const output = await new Client({ pool }).result(id, { timeout })
+    if (json) printJson({ id, status: 'completed', output })
+    else printJson(output)
+  } catch (error) {
+    if (json && error instanceof ExecutionFailedError) {
+      printJson({ id, status: error.status, error: error.message, errorCategory: error.category })
+    }
+    throw error
+  } finally {
+    await pool.end()
+  }
+}

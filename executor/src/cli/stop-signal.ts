@@ -1,0 +1,39 @@
+// SIGINT and SIGTERM: the first asks for an orderly stop, a second one, later, for the end.
+
+/** npm passes a Ctrl-C on to a program that got it from the terminal already: so soon, it is the same one. */
+const SAME_WITHIN_MS = 500
+
+export interface StopSignal {
+  /** Resolves with the first signal. */
+  readonly received: Promise<NodeJS.Signals>
+  /** What a second signal does. Default: nothing. */
+  onSecond: () => void
+  /** Gives the signals back to Node's default. */
+  dispose: () => void
+}
+
+/** From now on the signals no longer end the process by themselves. */
+export function awaitStopSignal(): StopSignal {
+  let resolve: (signal: NodeJS.Signals) => void = () => undefined
+  const received = new Promise<NodeJS.Signals>((settle) => {
+    resolve = settle
+  })
+  let first: number | undefined
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (first === undefined) {
+      first = performance.now()
+      resolve(signal)
+    } else if (performance.now() - first > SAME_WITHIN_MS) {
+      stop.onSecond()
+    }
+  }
+  const stop: StopSignal = {
+    received,
+    onSecond: () => undefined,
+    dispose: () => {
+      process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+    },
+  }
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
+  return stop
+}
