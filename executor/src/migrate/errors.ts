@@ -1,39 +1,42 @@
 // Why a database can't be migrated: each error names its cause and what to do about it.
+import { WorkerError } from '../errors.js'
 
 /** The server doesn't offer the extension pgmq, or we may not create it. */
-export class PgmqMissingError extends Error {
-  readonly code = 'PGMQ_MISSING'
-  override readonly name = 'PgmqMissingError'
+export class PgmqMissingError extends WorkerError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('PGMQ_MISSING', message, options)
+  }
 }
 
 /** The database was migrated by a newer version of this package. */
-export class SchemaNewerError extends Error {
-  readonly code = 'SCHEMA_NEWER'
-  override readonly name = 'SchemaNewerError'
+export class SchemaNewerError extends WorkerError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('SCHEMA_NEWER', message, options)
+  }
 }
 
 /** The database's migrations started like ours, and then went another way. */
-export class SchemaDivergedError extends Error {
-  readonly code = 'SCHEMA_DIVERGED'
-  override readonly name = 'SchemaDivergedError'
+export class SchemaDivergedError extends WorkerError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('SCHEMA_DIVERGED', message, options)
+  }
 }
 
 /** Another application keeps its own graphile-migrate history in this database. */
-export class ForeignMigrationsError extends Error {
-  readonly code = 'FOREIGN_MIGRATIONS'
-  override readonly name = 'ForeignMigrationsError'
+export class ForeignMigrationsError extends WorkerError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('FOREIGN_MIGRATIONS', message, options)
+  }
 }
 
 /** A file below sql/ failed; the transaction it was part of is rolled back. */
-export class SqlFileError extends Error {
-  readonly code = 'SQL_FILE_FAILED'
-  override readonly name = 'SqlFileError'
+export class SqlFileError extends WorkerError {
   /** Relative to the package. */
   readonly file: string
 
   constructor(file: string, line: number | undefined, cause: unknown) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    super(`${file}${line === undefined ? '' : `:${line}`}: ${reason}`, { cause })
+    super('SQL_FILE_FAILED', `${file}${line === undefined ? '' : `:${line}`}: ${reason}`, { cause })
     this.file = file
   }
 }
