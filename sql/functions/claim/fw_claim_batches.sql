@@ -19,6 +19,10 @@ declare
   v_claimed integer;
   v_again boolean := false;
 begin
+  if p_room is null or p_room < 0 then
+    raise invalid_parameter_value using
+      message = format('the room is %s', coalesce(p_room::text, 'NULL')), hint = 'Pass how many executions the executor can take, 0 for none.';
+  end if;
   -- A claim that a crash loses is a claim that never was, so it need not wait for the disk.
   perform set_config('synchronous_commit', 'off', true);
   select * into v_executor from public.fw_executors x where x.id = p_executor_id and x.stopped_at is null;

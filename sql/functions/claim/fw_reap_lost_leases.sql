@@ -20,6 +20,23 @@ begin
   if cardinality(v_lost) = 0 then
     return;
   end if;
+  -- What was offered and never taken has not started: it goes back as it was, without a failed attempt.
+  with returned as (
+    update public.fw_workflow_executions e set
+      status = case when e.retry_count > 0 then 'retry_pending' else 'queued' end,
+      next_retry_at = case when e.retry_count > 0 then now() end
+    from public.fw_worker_runs r
+    where e.id = any (v_lost) and r.id = e.batch_id and r.taken_at is null
+    returning e.id, e.batch_id
+  ), tally as (
+    select b.batch_id, count(*) as total from returned b group by b.batch_id
+  ), counted as (
+    update public.fw_worker_runs r set open = r.open - t.total, released = r.released + t.total,
+      finished_at = case when r.open = t.total then now() end
+    from tally t where r.id = t.batch_id
+  )
+  select coalesce(array_agg(l.id order by l.id), '{}') into v_lost
+  from unnest(v_lost) as l (id) where l.id not in (select b.id from returned b);
   with ended as (
     select * from public.fw_fail_attempts(
       v_lost, array_fill('the lease ran out before the executor reported'::text, array[cardinality(v_lost)]),

@@ -67,9 +67,16 @@ begin
   end if;
   if v_adopted is not null then
     -- The message of a running execution was deleted by hand; this one stands for it from now on.
-    update public.fw_workflow_executions e set msg_id = q.msg_id
-    from pgmq.q_workflow_execution_queue q
-    where q.msg_id = any (v_adopted) and e.id = public.fw_to_uuid(q.message ->> 'execution_id');
+    with adopted as (
+      update pgmq.q_workflow_execution_queue q set
+        message = q.message || jsonb_build_object('workflow_name', e.workflow_name, 'attempt', e.retry_count + 1)
+      from public.fw_workflow_executions e
+      where q.msg_id = any (v_adopted) and e.id = public.fw_to_uuid(q.message ->> 'execution_id')
+      returning e.id, q.msg_id
+    )
+    update public.fw_workflow_executions e set msg_id = a.msg_id
+    from (select a.id, min(a.msg_id) as msg_id from adopted a group by a.id) a
+    where e.id = a.id;
   end if;
   if v_deferred is not null then
     -- Left for later: no live executor knows the workflow. It costs no attempt.

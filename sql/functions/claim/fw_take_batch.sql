@@ -12,6 +12,11 @@ as $$
 declare
   v_run public.fw_worker_runs;
 begin
+  if not exists (select from public.fw_executors x where x.id = p_executor_id and x.stopped_at is null) then
+    raise exception using errcode = 'FW002',
+      message = format('executor %s is not registered, or has stopped', p_executor_id),
+      hint = 'Call fw_register_executor and use the id that it returns.';
+  end if;
   select * into v_run from public.fw_worker_runs r
   where r.id = p_batch_id and r.taken_at is null and r.finished_at is null and r.lease_expires_at > now()
     and public.fw_run_holds_lease(r.id)

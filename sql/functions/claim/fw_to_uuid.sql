@@ -5,13 +5,14 @@ begin
     create or replace function public.fw_to_uuid(p_text text) returns uuid
     language sql stable parallel safe
     as $$
-      select case when pg_catalog.pg_input_is_valid(p_text, 'uuid') then p_text::pg_catalog.uuid end
+      -- The cast stands outside: inside of the case the planner may do it early, on a constant that is no uuid.
+      select (case when pg_catalog.pg_input_is_valid(p_text, 'uuid') then p_text end)::pg_catalog.uuid
     $$;
   else
     create or replace function public.fw_to_uuid(p_text text) returns uuid
     language sql stable parallel safe
     as $$
-      select case when p_text ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then p_text::pg_catalog.uuid end
+      select (case when p_text ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then p_text end)::pg_catalog.uuid
     $$;
   end if;
 end

@@ -24,7 +24,10 @@ begin
       hint = format('Discard the dead letter: select pgmq.delete(''workflow_dlq'', %s)', p_msg_id);
   end if;
 
-  v_message := case when v_message ? 'original' then v_message -> 'original'
+  -- What was no object was wrapped when it was rejected.
+  v_message := case
+    when v_message ? 'original' and v_message - array['original', 'error', 'error_category', 'failed_at', 'rejected'] = '{}'
+      then v_message -> 'original'
     else (v_message - 'error' - 'error_category' - 'failed_at' - 'rejected') || '{"attempt": 1}' end;
   insert into pgmq.q_workflow_execution_queue (vt, message) values (now(), v_message) returning msg_id into v_msg_id;
   delete from pgmq.q_workflow_dlq d where d.msg_id = p_msg_id;

@@ -9,7 +9,7 @@ declare
 begin
   if p_workflow is null or length(p_workflow) not between 1 and 200 then
     raise invalid_parameter_value using
-      message = format('the workflow name %s', coalesce(format('has %s characters, outside 1 to 200', length(p_workflow)), 'must not be NULL')),
+      message = format('the workflow name %s', case when p_workflow is null then 'must not be NULL' else format('has %s characters, outside 1 to 200', length(p_workflow)) end),
       hint = 'Pass the name that the workflow was defined with.';
   end if;
   if p_organization_id is null then

@@ -28,7 +28,9 @@ begin
       (id, workflow_name, workflow_version, organization_id, input, metadata, idempotency_key, msg_id)
     select item.id, p_workflow, p_workflow_version, p_organization_id, item.input, p_metadata, item.idempotency_key,
       nextval('pgmq.q_workflow_execution_queue_msg_id_seq')
-    from unnest(v_ids, p_inputs, p_idempotency_keys) as item (id, input, idempotency_key)
+    from unnest(v_ids, p_inputs, p_idempotency_keys) with ordinality as item (id, input, idempotency_key, position)
+    -- Keys in one order, so that two calls that share some wait for each other instead of deadlocking.
+    order by item.idempotency_key, item.position
     on conflict (organization_id, workflow_name, idempotency_key) where idempotency_key is not null do nothing
     returning id, msg_id
   ), sent as (

@@ -10,8 +10,20 @@ begin
       message = 'an executor must register at least one workflow',
       hint = 'Pass a JSON array of {"name", "max_attempts", "backoff_initial_ms", "backoff_factor", "backoff_max_ms"}.';
   end if;
+  if exists (
+    select from jsonb_to_recordset(p_workflows) as item
+      (name text, max_attempts numeric, backoff_initial_ms numeric, backoff_factor numeric, backoff_max_ms numeric)
+    where item.name is null or length(item.name) not between 1 and 200
+      or item.max_attempts not between 1 and 100 or item.backoff_factor not between 1 and 100
+      or item.backoff_initial_ms not between 0 and 1e12 or item.backoff_max_ms not between 0 and 1e13
+  ) then
+    raise invalid_parameter_value using
+      message = 'a workflow has a name or a retry policy out of range',
+      detail = 'Allowed are names of 1 to 200 characters, max_attempts 1 to 100, backoff_factor 1 to 100, times of 0 or more.',
+      hint = 'No executor was registered.';
+  end if;
   insert into public.fw_workflows as w (name, max_attempts, backoff_initial_ms, backoff_factor, backoff_max_ms)
-  select item.name, coalesce(item.max_attempts, 5), coalesce(item.backoff_initial_ms, 1000),
+  select distinct on (item.name) item.name, coalesce(item.max_attempts, 5), coalesce(item.backoff_initial_ms, 1000),
     coalesce(item.backoff_factor, 2), coalesce(item.backoff_max_ms, 300000)
   from jsonb_to_recordset(p_workflows) as item
     (name text, max_attempts integer, backoff_initial_ms bigint, backoff_factor double precision, backoff_max_ms bigint)

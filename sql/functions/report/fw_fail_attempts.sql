@@ -20,7 +20,7 @@ declare
   v_retry_at timestamptz[];
 begin
   with decided as (
-    select e.id, e.msg_id, f.error, f.category, f.permanent or e.retry_count + 1 >= coalesce(w.max_attempts, 5) as is_dead,
+    select e.id, e.msg_id, f.error, f.category, coalesce(f.permanent, false) or e.retry_count + 1 >= coalesce(w.max_attempts, 5) as is_dead,
       now() + coalesce(make_interval(secs => f.delay_ms / 1000.0), public.fw_backoff(e.workflow_name, e.retry_count + 1)) as retry_at
     from unnest(p_execution_ids, p_errors, p_categories, p_permanent, p_delays_ms) as f (id, error, category, permanent, delay_ms)
     join public.fw_workflow_executions e on e.id = f.id

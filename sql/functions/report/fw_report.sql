@@ -51,7 +51,7 @@ begin
 
   if v_done_items is not null then
     with tally as (
-      select p_batch_ids[i.item] as batch_id, count(*) as done from unnest(v_done_items) as i (item) group by 1
+      select p_batch_ids[i.item] as batch_id, count(distinct p_execution_ids[i.item]) as done from unnest(v_done_items) as i (item) group by 1
     ), closed as (
       update public.fw_worker_runs r set open = r.open - t.done, succeeded = r.succeeded + t.done,
         finished_at = case when r.open = t.done then now() end

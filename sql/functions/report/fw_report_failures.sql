@@ -13,10 +13,14 @@ declare
   v_closed uuid[];
 begin
   v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
-  select array_agg(e.id), array_agg(i.item) into v_ids, v_items
-  from unnest(p_execution_ids, p_batch_ids) with ordinality as i (id, batch_id, item)
-  join public.fw_workflow_executions e on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running'
-  where i.batch_id = any (v_batches);
+  select array_agg(n.id), array_agg(n.item) into v_ids, v_items
+  from (
+    select distinct on (e.id) e.id, i.item
+    from unnest(p_execution_ids, p_batch_ids) with ordinality as i (id, batch_id, item)
+    join public.fw_workflow_executions e on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running'
+    where i.batch_id = any (v_batches)
+    order by e.id, i.item
+  ) n;
 
   if v_ids is not null then
     return query

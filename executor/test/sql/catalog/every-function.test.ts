@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest'
+import { sqlDatabase } from '../../support/sql.js'
+
+const database = sqlDatabase()
+
+const functions = (where: string) =>
+  database.query<{ name: string }>(
+    `select p.oid::regprocedure::text as name from pg_catalog.pg_proc p
+     where p.pronamespace = 'public'::regnamespace and p.proname like 'fw\\_%' and ${where} order by 1`,
+  )
+
+test('every function has a comment', async () => {
+  expect(await functions('true')).not.toEqual([])
+  expect(await functions("obj_description(p.oid, 'pg_proc') is null")).toEqual([])
+})
+
+test('no function may be called by everybody', async () => {
+  expect(await functions("has_function_privilege('public', p.oid, 'execute')")).toEqual([])
+})
+
+test('every function pins its search_path, but for two that are inlined and name everything in full', async () => {
+  const free = await functions("not exists (select from unnest(p.proconfig) as setting where setting = 'search_path=pg_catalog, pg_temp')")
+  expect(free.map((row) => row.name)).toEqual(['fw_to_uuid(text)', 'fw_uuid()'])
+})
+
+test('nothing works with the rights of its owner', async () => {
+  expect(await functions('p.prosecdef')).toEqual([])
+})
+
+test('every table and view has a comment', async () => {
+  const tables = await database.query(
+    `select c.relname from pg_catalog.pg_class c
+     where c.relnamespace = 'public'::regnamespace and c.relname like 'fw\\_%' and c.relkind in ('r', 'v') and obj_description(c.oid, 'pg_class') is null`,
+  )
+  expect(tables).toEqual([])
+})
