@@ -123,7 +123,7 @@ export class Client {
 
   /** Closes the client's own connections; a pool that was passed in stays open. */
   async close(): Promise<void> {
-    if (this.#ownsPool) await this.#pool.end()
+    if (this.#ownsPool && !this.#pool.ending) await this.#pool.end()
   }
 }
 

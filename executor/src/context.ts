@@ -16,6 +16,9 @@ export interface StepScope {
 /** The connection of a `ctx.transaction` step: it is inside the transaction, which the step must not end. */
 export type TransactionClient = Pick<pg.ClientBase, 'query'>
 
+/** What a `ctx.transaction` step gives: null for the result object of a query, which is not JSON; else what it returned. */
+export type TransactionResult<Result> = Result extends pg.QueryResult ? null : Result
+
 export interface Context {
   readonly executionId: string
   readonly organizationId: string
@@ -35,9 +38,10 @@ export interface Context {
   /**
    * Runs SQL of the user's own and the checkpoint of the step in one transaction: exactly once.
    * @param name as of step()
-   * @param fn gets a client inside a transaction of the executor's database; what it returns must be JSON
+   * @param fn gets a client inside a transaction of the executor's database; what it returns must be JSON. The result object of
+   *   a query may be returned and counts as null; to keep something of it, return its rows or its rowCount
    * @returns what fn returned, now or in the attempt that completed it
    * @throws whatever fn throws, after a rollback
    */
-  transaction<Result>(name: string, fn: (sql: TransactionClient) => Promise<Result>): Promise<Result>
+  transaction<Result>(name: string, fn: (sql: TransactionClient) => Promise<Result>): Promise<TransactionResult<Result>>
 }

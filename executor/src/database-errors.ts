@@ -7,8 +7,10 @@ export function sqlState(error: unknown): string | undefined {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
 }
 
-/** Classes of errors that lie in the data of one call: numeric, syntax of a value, size, constraint. */
-const DATA_CLASSES = new Set(['22', '23', '54'])
+/** Classes of errors that lie in the data of one call: two rows of one key, a value, a constraint, a view's check, a limit. */
+const DATA_CLASSES = new Set(['21', '22', '23', '44', '54'])
+/** What a trigger that somebody added raises. */
+const RAISED = 'P0001'
 
 export type DatabaseTrouble = 'data' | 'retry' | 'unknown executor'
 
@@ -16,5 +18,7 @@ export type DatabaseTrouble = 'data' | 'retry' | 'unknown executor'
 export function troubleOf(error: unknown): DatabaseTrouble {
   const state = sqlState(error)
   if (state === SQLSTATE.unknownExecutor) return 'unknown executor'
-  return state !== undefined && DATA_CLASSES.has(state.slice(0, 2)) ? 'data' : 'retry'
+  // Data that does not even fit into a message of the protocol.
+  if (error instanceof RangeError || error instanceof TypeError) return 'data'
+  return state !== undefined && (state === RAISED || DATA_CLASSES.has(state.slice(0, 2))) ? 'data' : 'retry'
 }

@@ -7,8 +7,11 @@ export type Duration = number | ms.StringValue
 
 const LONGEST_MS = ms('100y')
 
+/** What a timer of Node can wait for, some 24 days; a longer one would fire at once. */
+export const LONGEST_TIMER_MS = 2 ** 31 - 1
+
 /**
- * Milliseconds of a duration.
+ * Milliseconds of a duration, a whole number.
  * @param what names it in the error
  * @throws UsageError if it is no duration, negative, or longer than a hundred years
  */
@@ -22,5 +25,5 @@ export function toMilliseconds(duration: Duration, what: string): number {
   if (milliseconds === undefined || !(milliseconds >= 0 && milliseconds <= LONGEST_MS)) {
     throw new UsageError(`${what} is '${duration}'; allowed are 0 to 100 years, as milliseconds or as '250ms', '1s', '10m', '2h', '7d'`)
   }
-  return milliseconds
+  return Math.round(milliseconds)
 }

@@ -12,6 +12,7 @@ import { LeaseLostError, PermanentError } from './errors.js'
 import { type Item, Outbox } from './outbox.js'
 import * as protocol from './protocol.js'
 import type { Outcome, Run } from './run.js'
+import { failedBy } from './thrown.js'
 
 export interface ExchangeOptions {
   /** Pool of pipelined connections, for the lanes alone. */
@@ -31,7 +32,10 @@ export interface ExchangeOptions {
 
 const MOST_ITEMS = 1000
 const MOST_HINTS = 50
-/** After a claim that found some work but not enough, another look this much later finds what was being enqueued. */
+/**
+ * After a claim that found some work but not enough, another look this much later finds what was being enqueued. So it does
+ * after the first that found too little: an enqueue beside it did not know yet that somebody waits for its NOTIFY.
+ */
 const RECHECK_MS = 100
 const LONGEST_PAUSE_MS = 2000
 
@@ -50,6 +54,8 @@ export class Exchange {
   #pauseUntil = 0
   #troubles = 0
   #lastClaim = 0
+  /** The last claim left room, so the next enqueue sends a NOTIFY. */
+  #isIdle = false
 
   constructor(options: ExchangeOptions) {
     this.#options = options
@@ -95,7 +101,9 @@ export class Exchange {
     if (this.#outbox.note(run)) this.#after(30)
   }
 
+  /** Resolves when everything that the run has completed is durable; at once when it is already. */
   makeDurable(run: Run): Promise<void> {
+    if (!this.#outbox.holds(run)) return Promise.resolve()
     const durable = this.#outbox.wait(run)
     this.#schedule()
     return durable
@@ -114,12 +122,9 @@ export class Exchange {
     this.#gone(run, 'fenced')
   }
 
-  /** Resolves when everything that was said has arrived. */
-  async drain(): Promise<void> {
-    while (this.#lanes.size > 0 || this.#outbox.size > 0) {
-      await Promise.race([...this.#lanes, new Promise((resolve) => setTimeout(resolve, 50))])
-      this.#schedule()
-    }
+  /** Whether everything that was said has arrived. */
+  get isDrained(): boolean {
+    return this.#lanes.size === 0 && this.#outbox.size === 0
   }
 
   /** Sends nothing more. What has not arrived is left to the leases. */
@@ -168,10 +173,14 @@ export class Exchange {
     else if (items.some(({ outcome }) => outcome !== undefined)) this.#lookForWork = true
     const hints = room > 0 ? [...this.#hints] : []
     if (room > 0) this.#hints.clear()
-    const lane = this.#lane(items, room, hints).finally(() => {
-      this.#lanes.delete(lane)
-      this.#schedule()
-    })
+    const lane = this.#lane(items, room, hints)
+      .catch((error: unknown) => {
+        this.#options.logger.error({ err: error }, 'a conversation with the database failed in an unforeseen way')
+      })
+      .finally(() => {
+        this.#lanes.delete(lane)
+        this.#schedule()
+      })
     this.#lanes.add(lane)
   }
 
@@ -199,8 +208,9 @@ export class Exchange {
   async #sendItems(client: pg.PoolClient, items: Item[]): Promise<'fine' | 'broken'> {
     const executorId = this.#options.executorId()
     const reports = items.filter(({ checkpoints, outcome }) => checkpoints.length > 0 || outcome?.kind === 'completed')
-    const failures = items.filter(({ outcome }) => outcome?.kind === 'failed')
-    const releases = items.filter(({ outcome }) => outcome?.kind === 'stopped')
+    // What ends without success waits until its checkpoints have arrived: alone it would lose them if they are refused.
+    const failures = items.filter(({ checkpoints, outcome }) => outcome?.kind === 'failed' && checkpoints.length === 0)
+    const releases = items.filter(({ checkpoints, outcome }) => outcome?.kind === 'stopped' && checkpoints.length === 0)
     // Written one after the other without waiting in between: the connection is pipelined, and they are answered in order.
     const [reported, failed, released] = await Promise.allSettled([
       reports.length > 0 ? protocol.report(client, executorId, reports.map(toReport)) : [],
@@ -209,7 +219,7 @@ export class Exchange {
     ])
     let state: 'fine' | 'broken' = 'fine'
     for (const { status, reason } of [reported, failed, released].map(asRejection)) {
-      if (status === 'rejected') state = this.#pause(reason)
+      if (status === 'rejected') state = troubleOf(reason) === 'data' ? 'broken' : this.#pause(reason)
     }
 
     const fenced = new Set(reported.status === 'fulfilled' ? reported.value : [])
@@ -225,18 +235,20 @@ export class Exchange {
       item.checkpoints = []
       if (fenced.has(executionId)) {
         this.#lost(item)
-      } else if (item.outcome?.kind === 'failed') {
+      } else if (failures.includes(item)) {
         const outcome = outcomes.get(executionId)
-        if (outcome === undefined) this.#outbox.putBack(item, false)
+        if (outcome === undefined) this.#refusedEnd(item, failures.length, failed)
         else if (outcome.outcome === 'fenced') this.#lost(item)
         else {
           this.#arrived(item, outcome.outcome)
           if (outcome.retryInMs !== null && outcome.retryInMs < 60_000) this.#lookLater(outcome.retryInMs)
         }
-      } else if (item.outcome?.kind === 'stopped') {
-        if (released.status === 'rejected') this.#outbox.putBack(item, false)
+      } else if (releases.includes(item)) {
+        if (released.status === 'rejected') this.#refusedEnd(item, releases.length, released)
         else if (refused.has(executionId)) this.#lost(item)
         else this.#arrived(item, 'released')
+      } else if (item.outcome?.kind === 'failed' || item.outcome?.kind === 'stopped') {
+        this.#outbox.putBack(item, false)
       } else {
         this.#arrived(item, item.outcome === undefined ? undefined : 'completed')
       }
@@ -254,34 +266,52 @@ export class Exchange {
       `the database did not take the result: ${blame.message}`,
       { category: 'VALIDATION', cause: blame },
     )
+    const instead = failedBy(error)
     item.run.fail(error)
-    item.checkpoints = []
     if (item.outcome === undefined) {
-      this.#outbox.refused(item, error)
-    } else {
-      item.outcome = { kind: 'failed', error: error.message, category: error.category, permanent: true }
-      this.#outbox.putBack(item, false)
+      this.#outbox.refused(item, error, instead)
+      return
     }
+    // When the output was to blame, the steps can still be kept.
+    if (item.outcome.kind !== 'completed') item.checkpoints = []
+    item.outcome = instead
+    this.#outbox.putBack(item, true)
+  }
+
+  /** A failure or a release that did not arrive: again, or each alone; one that the database never takes is left to its lease. */
+  #refusedEnd(item: Item, count: number, result: PromiseSettledResult<unknown>): void {
+    const isData = result.status === 'rejected' && troubleOf(result.reason) === 'data'
+    this.#outbox.putBack(item, isData)
+    if (!isData || count > 1) return
+    this.#options.logger.error({ err: toError(result.reason), executionId: item.run.claim.executionId }, 'the database does not take how an execution ended: it is left to its lease')
+    this.lose(item.run)
   }
 
   async #sendClaim(client: pg.PoolClient, room: number, hints: string[]): Promise<'fine' | 'broken'> {
     this.#lastClaim = performance.now()
+    let claims: protocol.Claim[]
     try {
-      const claims = await protocol.claimBatches(client, this.#options.executorId(), room, hints)
-      this.#troubles = 0
-      this.#reserved -= room
-      if (claims.length === room || (hints.length > 0 && claims.length > 0)) this.lookForWork()
-      else if (claims.length > 0) this.#lookLater(RECHECK_MS)
-      for (const claim of claims) this.#held.add(this.#options.onClaim(claim))
-      return 'fine'
+      claims = await protocol.claimBatches(client, this.#options.executorId(), room, hints)
     } catch (error) {
       this.#reserved -= room
       this.#lookForWork = true
-      if (troubleOf(error) === 'unknown executor') {
-        this.#options.logger.warn('the database does not know this executor: registering anew')
-        await this.#options.onUnknown()
-        return 'fine'
-      }
+      return troubleOf(error) === 'unknown executor' ? await this.#registerAnew() : this.#pause(error)
+    }
+    this.#troubles = 0
+    this.#reserved -= room
+    if (claims.length === room || (hints.length > 0 && claims.length > 0)) this.lookForWork()
+    else if (claims.length > 0 || !this.#isIdle) this.#lookLater(RECHECK_MS)
+    this.#isIdle = claims.length < room
+    for (const claim of claims) this.#held.add(this.#options.onClaim(claim))
+    return 'fine'
+  }
+
+  async #registerAnew(): Promise<'fine' | 'broken'> {
+    this.#options.logger.warn('the database does not know this executor: registering anew')
+    try {
+      await this.#options.onUnknown()
+      return 'fine'
+    } catch (error) {
       return this.#pause(error)
     }
   }
@@ -309,14 +339,14 @@ export class Exchange {
     if (this.#held.delete(run)) this.#options.onGone(run, how)
   }
 
-  /** After an error that is not in the data: waits a little, longer each time, then everything is sent again. */
+  /** Waits a little, longer each time, then everything is sent again. */
   #pause(error: unknown): 'broken' {
-    if (troubleOf(error) === 'data') return 'broken'
     this.#troubles++
     const pause = Math.min(LONGEST_PAUSE_MS, 50 * 2 ** Math.min(this.#troubles, 10)) * (0.5 + Math.random() / 2)
     this.#pauseUntil = performance.now() + pause
     this.#options.logger.warn({ err: error, pauseMs: Math.round(pause) }, 'the database did not answer: everything is kept and sent again')
-    this.#after(pause + 1)
+    // A timer may fire a little early.
+    this.#after(pause + 5)
     return 'broken'
   }
 }

@@ -1,13 +1,13 @@
 // The executor: claims executions, runs them, reports them, until it is stopped.
 import { hostname } from 'node:os'
 import pg from 'pg'
-import { type Duration, toMilliseconds } from './duration.js'
+import { type Duration, LONGEST_TIMER_MS, toMilliseconds } from './duration.js'
 import { ExecutorStoppedError, UsageError } from './errors.js'
 import { Exchange } from './exchange.js'
 import { Leases } from './leases.js'
 import { defaultLogger, type Logger } from './logger.js'
 import * as protocol from './protocol.js'
-import { Run, type RunSupport } from './run.js'
+import { type Outcome, Run, type RunSupport } from './run.js'
 import { checkSchemaVersion } from './schema-version.js'
 import { Wakeup } from './wakeup.js'
 import type { Workflow } from './workflow.js'
@@ -54,7 +54,7 @@ const ANSWER_MS = 30_000
 const CONNECT_MS = 10_000
 
 export class Executor {
-  readonly #options: ExecutorOptions
+  readonly #capacity: number
   readonly #workflows: Map<string, Workflow>
   readonly #logger: Logger
   readonly #name: string
@@ -66,21 +66,28 @@ export class Executor {
   readonly #leases: Leases
   readonly #wakeup: Wakeup
   readonly #support: RunSupport
+  /** Offered batches that are being taken. */
+  readonly #taking = new Set<Promise<void>>()
   #id = ''
   #poll: NodeJS.Timeout | undefined
   #state: 'new' | 'running' | 'stopping' | 'stopped' = 'new'
+  #starting: Promise<void> | undefined
+  #stopping: Promise<void> | undefined
   #registering: Promise<void> | undefined
 
   /** @throws UsageError for options that cannot work */
   constructor(options: ExecutorOptions) {
     const { connectionString, concurrency = 100, lanes = 2, poolSize = 10 } = options
-    this.#options = options
     this.#workflows = byName(options.workflows)
-    if (!Number.isInteger(concurrency) || concurrency < 1) throw new UsageError(`concurrency is ${concurrency}; allowed are whole numbers from 1`)
+    for (const [what, value] of Object.entries({ concurrency, lanes, poolSize })) {
+      if (!Number.isInteger(value) || value < 1) throw new UsageError(`${what} is ${value}; allowed are whole numbers from 1`)
+    }
+    this.#capacity = concurrency
     this.#logger = options.logger ?? defaultLogger()
     this.#name = options.name ?? `${hostname()}:${process.pid}`
     this.#pollMs = toMilliseconds(options.pollInterval ?? '1s', 'pollInterval')
-    this.#lanePool = this.#newPool({ connectionString, max: lanes, pipeline: true, query_timeout: ANSWER_MS, application_name: 'fw executor' })
+    // One more than the lanes: for leases and the like, which wait neither for a lane nor for somebody's transaction.
+    this.#lanePool = this.#newPool({ connectionString, max: lanes + 1, pipeline: true, query_timeout: ANSWER_MS, application_name: 'fw executor' })
     this.#pool = this.#newPool({ connectionString, max: poolSize, application_name: 'fw steps' })
     this.#exchange = new Exchange({
       pool: this.#lanePool,
@@ -96,7 +103,7 @@ export class Executor {
       onUnknown: () => this.#register(),
     })
     this.#leases = new Leases({
-      sql: this.#pool,
+      sql: this.#lanePool,
       logger: this.#logger,
       executorId: () => this.#id,
       onLost: (run) => {
@@ -110,7 +117,8 @@ export class Executor {
         this.#exchange.lookForWork(organizationId)
       },
       onBatch: (batchId) => {
-        void this.#take(batchId)
+        const taking = this.#take(batchId).finally(() => this.#taking.delete(taking))
+        this.#taking.add(taking)
       },
     })
     this.#support = {
@@ -134,12 +142,17 @@ export class Executor {
   async start(): Promise<void> {
     if (this.#state !== 'new') throw new UsageError(`this executor is ${this.#state}; make a new one`)
     this.#state = 'running'
+    this.#starting = this.#start()
+    await this.#starting
+  }
+
+  async #start(): Promise<void> {
     try {
-      await checkSchemaVersion(this.#pool)
+      await checkSchemaVersion(this.#lanePool)
       await this.#register()
     } catch (error) {
       this.#state = 'stopped'
-      await Promise.all([this.#pool.end(), this.#lanePool.end()])
+      await this.#endPools()
       throw error
     }
     this.#leases.start()
@@ -155,28 +168,31 @@ export class Executor {
    */
   async stop(options: StopOptions = {}): Promise<void> {
     const timeoutMs = toMilliseconds(options.timeout ?? '30s', 'the timeout of stop()')
-    if (this.#state === 'new') {
-      this.#state = 'stopped'
-      await Promise.all([this.#pool.end(), this.#lanePool.end()])
-      return
-    }
+    await (this.#stopping ??= this.#stop(timeoutMs))
+  }
+
+  async #stop(timeoutMs: number): Promise<void> {
+    // A start that fails has closed everything; start() itself says why.
+    await this.#starting?.catch(() => undefined)
+    if (this.#state === 'new') await this.#endPools()
     if (this.#state !== 'running') {
-      while (this.#state === 'stopping') await sleep(20)
+      this.#state = 'stopped'
       return
     }
     this.#state = 'stopping'
     clearTimeout(this.#poll)
     this.#exchange.stopClaiming()
     await this.#wakeup.stop()
+    await Promise.all(this.#taking)
     await this.#finish(timeoutMs)
     await this.#leases.stop()
     await this.#exchange.close()
     try {
-      await protocol.stopExecutor(this.#pool, this.#id)
+      await protocol.stopExecutor(this.#lanePool, this.#id)
     } catch (error) {
       this.#logger.warn({ err: error }, 'the database could not be told that this executor stops')
     }
-    await Promise.all([this.#pool.end(), this.#lanePool.end()])
+    await this.#endPools()
     this.#state = 'stopped'
     this.#logger.info({ executorId: this.#id, ...this.#counts }, 'executor stopped')
   }
@@ -189,8 +205,12 @@ export class Executor {
       // A handler that does not listen to its signal is not waited for.
       this.#exchange.end(run, { kind: 'stopped' })
     }
-    const drained = this.#exchange.drain()
-    await Promise.race([drained, sleep(Math.max(5000, timeoutMs))])
+    const last = performance.now() + Math.max(5000, timeoutMs)
+    while (!this.#exchange.isDrained && performance.now() < last) await sleep(20)
+  }
+
+  async #endPools(): Promise<void> {
+    await Promise.all([this.#pool.end(), this.#lanePool.end()])
   }
 
   #run(claim: protocol.Claim, grantedAt: number): Run {
@@ -201,7 +221,7 @@ export class Executor {
     this.#leases.add(run, grantedAt)
     if (this.#state === 'running') {
       void run.execute().then((outcome) => {
-        if (outcome.kind !== 'lost') this.#ended(run, outcome)
+        this.#ended(run, outcome)
       })
     } else {
       // It came in while stopping; nothing of it has started.
@@ -212,21 +232,27 @@ export class Executor {
     return run
   }
 
-  #ended(run: Run, outcome: Parameters<Exchange['end']>[1]): void {
+  #ended(run: Run, outcome: Outcome): void {
     const { executionId, workflowName, attempt } = run.claim
     if (outcome.kind === 'failed') {
       this.#logger.info({ executionId, workflowName, attempt, error: outcome.error, permanent: outcome.permanent }, 'an attempt failed')
     }
     // One that was handed back already has no place in flight any more.
-    if (this.#exchange.held.has(run)) this.#exchange.end(run, outcome)
+    if (!this.#exchange.held.has(run)) return
+    if (outcome.kind === 'lost') this.#exchange.lose(run)
+    else this.#exchange.end(run, outcome)
   }
 
   async #take(batchId: string): Promise<void> {
-    if (this.#state !== 'running' || this.#exchange.inFlight >= (this.#options.concurrency ?? 100)) return
+    if (this.#state !== 'running' || this.#exchange.inFlight >= this.#capacity) return
     try {
       const askedAt = performance.now()
-      const claims = await protocol.takeBatch(this.#pool, this.#id, batchId)
-      for (const claim of claims) this.#exchange.add(this.#run(claim, askedAt))
+      const claims = await protocol.takeBatch(this.#lanePool, this.#id, batchId)
+      // It was offered to everyone: there may be more in it than has room here, and what only other executors know.
+      const own = claims.filter(({ workflowName }) => this.#workflows.has(workflowName)).slice(0, this.#capacity - this.#exchange.inFlight)
+      for (const claim of own) this.#exchange.add(this.#run(claim, askedAt))
+      const others = claims.filter((claim) => !own.includes(claim))
+      if (others.length > 0) await protocol.release(this.#lanePool, this.#id, others)
     } catch (error) {
       this.#logger.warn({ err: error, batchId }, 'an offered batch could not be taken')
     }
@@ -235,7 +261,7 @@ export class Executor {
   #register(): Promise<void> {
     const policies = [...this.#workflows.values()].map(({ policy }) => policy)
     this.#registering ??= protocol
-      .registerExecutor(this.#pool, this.#name, policies)
+      .registerExecutor(this.#lanePool, this.#name, policies)
       .then((id) => {
         this.#id = id
       })
@@ -252,11 +278,13 @@ export class Executor {
     this.#poll = setTimeout(() => {
       if (performance.now() - this.#exchange.lastClaim >= jittered) this.#exchange.lookForWork()
       this.#schedulePoll()
-    }, Math.max(50, due))
+    }, Math.min(LONGEST_TIMER_MS, Math.max(50, due)))
   }
 
   #newPool(config: pg.PoolConfig): pg.Pool {
     const pool = new pg.Pool({ keepAlive: true, connectionTimeoutMillis: CONNECT_MS, ...config })
+    // A connection that is lost while it is in use fails its query, which is dealt with there.
+    pool.on('connect', (client) => client.on('error', () => undefined))
     pool.on('error', (error) => {
       this.#logger.warn({ err: error }, 'a database connection was lost; a new one is made when needed')
     })

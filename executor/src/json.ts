@@ -43,8 +43,9 @@ function checkObject(value: object, what: string, path: string, parents: object[
     }
   } else {
     const prototype: unknown = Object.getPrototypeOf(value)
-    if ((prototype !== Object.prototype && prototype !== null) || 'toJSON' in value) {
-      throw new NotJsonError(what, path, `a ${value.constructor.name}, which would not come back as one; convert it first`)
+    const isPlain = prototype === Object.prototype || prototype === null
+    if (!isPlain || 'toJSON' in value) {
+      throw new NotJsonError(what, path, `${isPlain ? 'an object with toJSON' : kindOf(prototype)}, which would not come back as one; convert it first`)
     }
     for (const [key, item] of Object.entries(value)) {
       checkText(key, what, path)
@@ -52,6 +53,11 @@ function checkObject(value: object, what: string, path: string, parents: object[
     }
   }
   parents.pop()
+}
+
+function kindOf(prototype: unknown): string {
+  const maker: unknown = typeof prototype === 'object' && prototype !== null && 'constructor' in prototype ? prototype.constructor : undefined
+  return typeof maker === 'function' && maker.name !== '' ? `a ${maker.name}` : 'an object of an unknown kind'
 }
 
 function checkText(text: string, what: string, path: string): void {

@@ -22,9 +22,14 @@ export interface Item {
 /** How long a checkpoint waits for company, in milliseconds. */
 const PATIENCE_MS = 25
 
+/** Characters after which a group is full; a single item may be larger. */
+const FULL = 4_000_000
+
 export class Outbox {
   readonly #items = new Map<Run, Item>()
-  readonly #sent = new Set<Run>()
+  readonly #sent = new Map<Run, Item>()
+  /** Runs that lost their lease. */
+  readonly #dropped = new WeakSet<Run>()
 
   get size(): number {
     return this.#items.size
@@ -32,29 +37,39 @@ export class Outbox {
 
   /** A run has a checkpoint that need not be hurried. Returns whether a timer is due for it. */
   note(run: Run): boolean {
-    if (this.#items.has(run)) return false
+    if (this.#items.has(run) || this.#dropped.has(run)) return false
     this.#place(run).notBefore = performance.now() + PATIENCE_MS
     return true
   }
 
-  /** Resolves when what the run has pending is durable. */
+  /** Whether something that the run said is not durable yet, be it waiting or on its way. */
+  holds(run: Run): boolean {
+    return this.#items.has(run) || this.#sent.has(run)
+  }
+
+  /** Resolves when everything that the run has said is durable. */
   wait(run: Run): Promise<void> {
-    const item = this.#place(run)
+    const item = this.#items.get(run) ?? this.#sent.get(run)
+    if (item === undefined) return Promise.resolve()
     item.notBefore = 0
     return new Promise((resolve, reject) => {
       item.waiters.push({ resolve, reject })
     })
   }
 
+  /** How the run ended. What was said first stands: a run that has completed cannot be handed back. */
   end(run: Run, outcome: Exclude<Outcome, { kind: 'lost' }>): void {
+    if (this.#dropped.has(run) || this.#sent.get(run)?.outcome !== undefined) return
     const item = this.#place(run)
     item.notBefore = 0
-    item.outcome = outcome
+    item.outcome ??= outcome
   }
 
   /** The run lost its lease: nothing of it is said any more. */
   drop(run: Run, error: LeaseLostError): void {
+    this.#dropped.add(run)
     for (const { reject } of this.#items.get(run)?.waiters ?? []) reject(error)
+    for (const { reject } of this.#sent.get(run)?.waiters ?? []) reject(error)
     this.#items.delete(run)
   }
 
@@ -62,14 +77,16 @@ export class Outbox {
   take(limit: number): Item[] {
     const now = performance.now()
     const taken: Item[] = []
+    let size = 0
     for (const item of this.#items.values()) {
       if (item.notBefore > now || this.#sent.has(item.run) || (item.alone && taken.length > 0)) continue
       this.#items.delete(item.run)
-      this.#sent.add(item.run)
+      this.#sent.set(item.run, item)
       item.checkpoints = item.checkpoints.concat(item.run.pending)
       item.run.pending = []
       taken.push(item)
-      if (item.alone || taken.length >= limit) break
+      size += sizeOf(item)
+      if (item.alone || taken.length >= limit || size >= FULL) break
     }
     return taken
   }
@@ -80,20 +97,23 @@ export class Outbox {
     for (const { resolve } of item.waiters) resolve()
   }
 
-  /** The item will never be accepted: those who wait are told why. */
-  refused(item: Item, error: Error): void {
+  /** The item will never be accepted: those who wait are told why, and a success that the run has said since becomes a failure. */
+  refused(item: Item, error: Error, instead: Exclude<Outcome, { kind: 'lost' }>): void {
     this.#sent.delete(item.run)
     for (const { reject } of item.waiters) reject(error)
+    const newer = this.#items.get(item.run)
+    if (newer?.outcome?.kind === 'completed') newer.outcome = instead
   }
 
   /** The item was not accepted: it goes back, together with what its run has said since. */
   putBack(item: Item, alone: boolean): void {
     this.#sent.delete(item.run)
+    if (this.#dropped.has(item.run)) return
     const newer = this.#items.get(item.run)
     const merged: Item = { ...item, alone, notBefore: 0 }
     if (newer !== undefined) {
       merged.waiters = item.waiters.concat(newer.waiters)
-      const outcome = newer.outcome ?? item.outcome
+      const outcome = item.outcome ?? newer.outcome
       if (outcome !== undefined) merged.outcome = outcome
     }
     this.#items.set(item.run, merged)
@@ -107,4 +127,9 @@ export class Outbox {
     }
     return item
   }
+}
+
+function sizeOf({ checkpoints, outcome }: Item): number {
+  const output = outcome?.kind === 'completed' ? outcome.output.length : 0
+  return checkpoints.reduce((sum, { output: result }) => sum + result.length, output)
 }

@@ -2,28 +2,23 @@
 // are not yet durable, and how what the handler throws is understood.
 import type pg from 'pg'
 import { z } from 'zod'
-import type { Context, StepOptions, StepScope, TransactionClient } from './context.js'
-import { toMilliseconds } from './duration.js'
-import {
-  ERROR_CATEGORIES,
-  ExecutorStoppedError,
-  LeaseLostError,
-  NotJsonError,
-  PermanentError,
-  StepTimeoutError,
-  UsageError,
-} from './errors.js'
+import type { Context, StepOptions, StepScope, TransactionClient, TransactionResult } from './context.js'
+import { sqlState } from './database-errors.js'
+import { LONGEST_TIMER_MS, toMilliseconds } from './duration.js'
+import { ExecutorStoppedError, LeaseLostError, type PermanentError, StepTimeoutError, UsageError } from './errors.js'
 import { toJson } from './json.js'
 import { type Checkpoint, type Claim, SQLSTATE } from './protocol.js'
+import { type Failed, failedBy, failedByInput } from './thrown.js'
+import { inTransaction, isQueryResult } from './transaction.js'
 import type { Workflow } from './workflow.js'
 
 /** What a run needs of the executor around it. */
 export interface RunSupport {
-  /** Resolves when the checkpoints that the run has pending are durable; rejects when the lease is lost. */
+  /** Resolves when every checkpoint of the run is durable, also one that is on its way; rejects when the lease is lost. */
   makeDurable(run: Run): Promise<void>
   /** Says that the run has a new checkpoint, which need not be hurried. */
   noteCheckpoint(run: Run): void
-  /** A connection for a transaction step; the run releases it. */
+  /** A connection for a transaction step, which releases it. */
   connect(): Promise<pg.PoolClient>
   /** Records a step inside the transaction of this client. */
   checkpoint(client: pg.PoolClient, run: Run, step: Checkpoint): Promise<void>
@@ -31,13 +26,11 @@ export interface RunSupport {
 
 export type Outcome =
   | { kind: 'completed'; output: string }
-  | { kind: 'failed'; error: string; category: string; permanent: boolean }
+  | Failed
   /** Nothing may be written any more. */
   | { kind: 'lost' }
   /** To be handed back. */
   | { kind: 'stopped' }
-
-const LONGEST_ERROR = 10_000
 
 export class Run {
   readonly claim: Claim
@@ -51,8 +44,9 @@ export class Run {
   #abort: AbortController | undefined
   readonly #scope: StepScope
   readonly #completed: Map<string, unknown>
-  readonly #uses = new Map<string, number>()
-  #steps = 0
+  readonly #names = new Set<string>()
+  /** Steps that run, each until it is settled. */
+  readonly #open = new Set<Promise<void>>()
   #ended = false
   #failure: PermanentError | undefined
 
@@ -80,17 +74,29 @@ export class Run {
     this.#failure ??= error
   }
 
-  /** Parses the input and runs the handler. Never rejects. */
+  /** Parses the input, runs the handler and waits for every step that it started. Never rejects. */
   async execute(): Promise<Outcome> {
+    const outcome = await this.#handle()
+    // Also one that the handler did not wait for: its result is recorded, and it does not run beside the next attempt.
+    while (this.#open.size > 0 && this.#stopped === undefined) {
+      await Promise.all(this.#open)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    this.#ended = true
+    // Once the run was stopped, whatever its handler made of that says nothing about the execution.
+    if (this.#stopped !== undefined) return { kind: this.#stopped instanceof ExecutorStoppedError ? 'stopped' : 'lost' }
+    return this.#failure === undefined ? outcome : failedBy(this.#failure)
+  }
+
+  async #handle(): Promise<Outcome> {
     try {
       const input = await parse(this.#workflow.schema, this.claim.input)
-      const result = await this.#workflow.run(this.#context(), input)
-      this.#throwIfStopped()
+      if (!input.success) return failedByInput(input.error)
+      const result = await this.#workflow.run(this.#context(), input.data)
       return { kind: 'completed', output: toJson(result, `the output of workflow '${this.#workflow.name}'`) }
     } catch (error) {
-      return this.#outcomeOf(error)
-    } finally {
       this.#ended = true
+      return failedBy(error)
     }
   }
 
@@ -112,9 +118,19 @@ export class Run {
       get signal() {
         return scope.signal
       },
-      step: (name, fn, options) => this.#step(name, fn, options),
-      transaction: (name, fn) => this.#transaction(name, fn),
+      step: (name, fn, options) => this.#follow(this.#step(name, fn, options)),
+      transaction: (name, fn) => this.#follow(this.#transaction(name, fn)),
     }
+  }
+
+  /** Remembers a step until it is settled. One that the handler forgets does not end the process when it fails. */
+  #follow<Result>(step: Promise<Result>): Promise<Result> {
+    const forget = () => {
+      this.#open.delete(settled)
+    }
+    const settled = step.then(forget, forget)
+    this.#open.add(settled)
+    return step
   }
 
   async #step<Result>(
@@ -124,7 +140,7 @@ export class Run {
   ): Promise<Result> {
     const place = this.#place(name)
     if (this.#completed.has(place.name)) return this.#completed.get(place.name) as Result
-    if (this.pending.length > 0) await this.#support.makeDurable(this)
+    await this.#support.makeDurable(this)
     this.#throwIfStopped()
     const started = performance.now()
     const result = await (options.timeout === undefined
@@ -136,35 +152,29 @@ export class Run {
     return result
   }
 
-  async #transaction<Result>(name: string, fn: (sql: TransactionClient) => Promise<Result>): Promise<Result> {
+  async #transaction<Result>(name: string, fn: (sql: TransactionClient) => Promise<Result>): Promise<TransactionResult<Result>> {
     const place = this.#place(name)
-    if (this.#completed.has(place.name)) return this.#completed.get(place.name) as Result
-    if (this.pending.length > 0) await this.#support.makeDurable(this)
+    if (this.#completed.has(place.name)) return this.#completed.get(place.name) as TransactionResult<Result>
+    await this.#support.makeDurable(this)
     this.#throwIfStopped()
     const client = await this.#support.connect()
-    let broken: Error | undefined
+    const started = performance.now()
     try {
-      const started = performance.now()
-      await client.query('begin')
-      try {
-        const result = await fn({ query: client.query.bind(client) })
-        if (client.getTransactionStatus() !== 'T') {
-          throw new UsageError(`step '${name}' ended the transaction that it was given; leave commit and rollback to the worker`)
-        }
-        this.#throwIfStopped()
-        await this.#support.checkpoint(client, this, this.#checkpoint(place, result, started))
-        await client.query('commit')
-        return result
-      } catch (error) {
-        await client.query('rollback').catch((lost: unknown) => {
-          broken = lost instanceof Error ? lost : new Error(String(lost))
-        })
-        if (isSqlState(error, SQLSTATE.leaseLost)) this.stop(new LeaseLostError(this.claim.executionId))
-        throw error
-      }
-    } finally {
-      // A connection that could not roll back is thrown away.
-      client.release(broken)
+      return await inTransaction(client, {
+        step: name,
+        signal: this.#signal(),
+        work: async (sql) => {
+          const result = await fn(sql)
+          return (isQueryResult(result) ? null : result) as TransactionResult<Result>
+        },
+        beforeCommit: async (result) => {
+          this.#throwIfStopped()
+          await this.#support.checkpoint(client, this, this.#checkpoint(place, result, started))
+        },
+      })
+    } catch (error) {
+      if (sqlState(error) === SQLSTATE.leaseLost) this.stop(new LeaseLostError(this.claim.executionId))
+      throw error
     }
   }
 
@@ -173,10 +183,15 @@ export class Run {
     if (name.length < 1 || name.length > 200) {
       throw new UsageError(`a step name has 1 to 200 characters, not ${name.length}`)
     }
+    if (name.includes('\0') || !name.isWellFormed()) {
+      throw new UsageError(`a step name cannot have the character U+0000 or half of a surrogate pair, as ${JSON.stringify(name)} has`)
+    }
     if (this.#ended) throw new UsageError(`step '${name}' was started after the handler had returned; await every step`)
-    const use = (this.#uses.get(name) ?? 0) + 1
-    this.#uses.set(name, use)
-    return { name: use === 1 ? name : `${name}#${use}`, index: this.#steps++ }
+    let numbered = name
+    for (let use = 2; this.#names.has(numbered); use++) numbered = `${name}#${use}`
+    const index = this.#names.size
+    this.#names.add(numbered)
+    return { name: numbered, index }
   }
 
   #checkpoint(place: { name: string; index: number }, result: unknown, started: number): Checkpoint {
@@ -195,7 +210,7 @@ export class Run {
         const error = new StepTimeoutError(name, milliseconds)
         timeout.abort(error)
         reject(error)
-      }, milliseconds)
+      }, Math.min(milliseconds, LONGEST_TIMER_MS))
     })
     try {
       return await Promise.race([fn({ signal: AbortSignal.any([this.#signal(), timeout.signal]) }), late])
@@ -208,48 +223,13 @@ export class Run {
     if (this.#stopped !== undefined) throw this.#stopped
     if (this.#failure !== undefined) throw this.#failure
   }
-
-  #outcomeOf(error: unknown): Outcome {
-    // Once the run was stopped, whatever its handler makes of that says nothing about the execution.
-    if (this.#stopped !== undefined) return { kind: this.#stopped instanceof ExecutorStoppedError ? 'stopped' : 'lost' }
-    if (error instanceof z.ZodError) {
-      return { kind: 'failed', error: describeIssues(error), category: 'VALIDATION', permanent: true }
-    }
-    const message = error instanceof Error ? error.message || error.name : String(error)
-    return {
-      kind: 'failed',
-      error: storable(message),
-      category: categoryOf(error),
-      permanent: error instanceof PermanentError || error instanceof NotJsonError,
-    }
-  }
 }
 
-async function parse(schema: z.ZodType, input: unknown): Promise<unknown> {
+async function parse(schema: z.ZodType, input: unknown): Promise<z.ZodSafeParseResult<unknown>> {
   try {
-    return schema.parse(input)
+    return schema.safeParse(input)
   } catch (error) {
-    if (error instanceof z.core.$ZodAsyncError) return await schema.parseAsync(input)
+    if (error instanceof z.core.$ZodAsyncError) return await schema.safeParseAsync(input)
     throw error
   }
-}
-
-/** All issues in one line, each with its path: `cents: Too small: expected number to be >0`. */
-function describeIssues(error: z.ZodError): string {
-  const issues = error.issues.map(({ path, message }) => (path.length === 0 ? message : `${z.core.toDotPath(path)}: ${message}`))
-  return storable(issues.join('; '))
-}
-
-function storable(message: string): string {
-  const text = message.replaceAll('\0', '').toWellFormed()
-  return text.length <= LONGEST_ERROR ? text : `${text.slice(0, LONGEST_ERROR)}…`
-}
-
-function categoryOf(error: unknown): string {
-  const category: unknown = typeof error === 'object' && error !== null && 'category' in error ? error.category : undefined
-  return ERROR_CATEGORIES.find((known) => known === category) ?? 'RUNTIME'
-}
-
-function isSqlState(error: unknown, code: string): boolean {
-  return typeof error === 'object' && error !== null && 'code' in error && error.code === code
 }

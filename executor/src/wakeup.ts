@@ -19,6 +19,7 @@ const CHECK_MS = 30_000
 export class Wakeup {
   readonly #options: WakeupOptions
   readonly #subscriber: Subscriber
+  #stopped = false
 
   constructor(options: WakeupOptions) {
     this.#options = options
@@ -26,7 +27,11 @@ export class Wakeup {
     this.#subscriber = pgListen.default(
       { connectionString, application_name: 'fw listener' },
       {
-        retryInterval: (attempt) => Math.min(LONGEST_RETRY_MS, 100 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random() / 2),
+        retryInterval: (attempt) => {
+          // The only way to end its tries to reconnect.
+          if (this.#stopped) throw new Error('the listener was stopped')
+          return Math.min(LONGEST_RETRY_MS, 100 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random() / 2)
+        },
         retryLimit: Infinity,
         retryTimeout: 0,
         paranoidChecking: CHECK_MS,
@@ -34,17 +39,19 @@ export class Wakeup {
     )
     const { events, notifications } = this.#subscriber
     events.on('connected', () => {
-      onWork()
+      // It may have been reconnecting while it was stopped.
+      if (this.#stopped) void this.stop()
+      else onWork()
     })
     events.on('error', (error: Error) => {
-      logger.warn({ err: error }, 'the listener failed; work is found by polling')
+      if (!this.#stopped) logger.warn({ err: error }, 'the listener failed; work is found by polling')
     })
     notifications.on('fw_work', (payload: unknown) => {
-      const organizationId = z.uuid().safeParse(payload)
+      const organizationId = z.guid().safeParse(payload)
       onWork(organizationId.data)
     })
     notifications.on('fw_batch', (payload: unknown) => {
-      const batchId = z.uuid().safeParse(payload)
+      const batchId = z.guid().safeParse(payload)
       if (batchId.success) onBatch(batchId.data)
     })
   }
@@ -56,10 +63,13 @@ export class Wakeup {
       await Promise.all([this.#subscriber.listenTo('fw_work'), this.#subscriber.listenTo('fw_batch')])
     } catch (error) {
       this.#options.logger.warn({ err: error }, 'no listener; work is found by polling')
+      // It goes on trying to connect, and then listens to the channels that it was told once.
+      await Promise.allSettled([this.#subscriber.listenTo('fw_work'), this.#subscriber.listenTo('fw_batch')])
     }
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true
     try {
       await this.#subscriber.close()
     } catch {

@@ -1,0 +1,58 @@
+// What a handler threw, be it an Error or anything else, as a failed attempt that the database can keep.
+import { inspect } from 'node:util'
+import { z } from 'zod'
+import { ERROR_CATEGORIES, type ErrorCategory, PermanentError, UsageError } from './errors.js'
+
+export interface Failed {
+  kind: 'failed'
+  error: string
+  category: ErrorCategory
+  /** Trying again cannot help. */
+  permanent: boolean
+}
+
+const LONGEST_ERROR = 10_000
+
+/** Never throws, whatever was thrown. */
+export function failedBy(thrown: unknown): Failed {
+  try {
+    return { kind: 'failed', error: storable(messageOf(thrown)), category: categoryOf(thrown), permanent: thrown instanceof PermanentError || thrown instanceof UsageError }
+  } catch {
+    return { kind: 'failed', error: storable(inspect(thrown)), category: 'RUNTIME', permanent: false }
+  }
+}
+
+/** Input that did not pass its schema. */
+export function failedByInput(error: z.core.$ZodError): Failed {
+  return { kind: 'failed', error: storable(describeIssues(error)), category: 'VALIDATION', permanent: true }
+}
+
+function messageOf(thrown: unknown): string {
+  if (typeof thrown !== 'object' || thrown === null) return String(thrown)
+  if (thrown instanceof z.core.$ZodError) return describeIssues(thrown)
+  if ('message' in thrown && typeof thrown.message === 'string' && thrown.message !== '') return thrown.message
+  if (thrown instanceof AggregateError && thrown.errors.length > 0) return thrown.errors.map(messageOf).join('; ')
+  if (thrown instanceof Error && typeof thrown.name === 'string' && thrown.name !== '') return thrown.name
+  return inspect(thrown)
+}
+
+/** All issues in one line, each with its path: `cents: Too small: expected number to be >0`. */
+function describeIssues({ issues }: z.core.$ZodError): string {
+  return issues.map(({ path, message }) => (path.length === 0 ? message : `${z.core.toDotPath(path)}: ${message}`)).join('; ')
+}
+
+function categoryOf(thrown: unknown): ErrorCategory {
+  if (thrown instanceof z.core.$ZodError) return 'VALIDATION'
+  if (thrown instanceof UsageError) return 'CONFIG'
+  const category: unknown = typeof thrown === 'object' && thrown !== null && 'category' in thrown ? thrown.category : undefined
+  return ERROR_CATEGORIES.find((known) => known === category) ?? 'RUNTIME'
+}
+
+/** Without what Postgres cannot store, and not too long. */
+function storable(message: string): string {
+  const text = message.replaceAll('\0', '').toWellFormed()
+  if (text.length <= LONGEST_ERROR) return text
+  // Not between the halves of a surrogate pair.
+  const end = /[\uD800-\uDBFF]/.test(text.charAt(LONGEST_ERROR - 1)) ? LONGEST_ERROR - 1 : LONGEST_ERROR
+  return `${text.slice(0, end)}…`
+}
