@@ -8,11 +8,11 @@
 import type pg from 'pg'
 import type { Logger } from './logger.js'
 import { troubleOf } from './database-errors.js'
-import { LeaseLostError, PermanentError } from './errors.js'
+import { Delivery } from './delivery.js'
+import { LeaseLostError } from './errors.js'
 import { type Item, Outbox } from './outbox.js'
 import * as protocol from './protocol.js'
 import type { Outcome, Run } from './run.js'
-import { failedBy } from './thrown.js'
 
 export interface ExchangeOptions {
   /** Pool of pipelined connections, for the lanes alone. */
@@ -38,10 +38,12 @@ const MOST_HINTS = 50
  */
 const RECHECK_MS = 100
 const LONGEST_PAUSE_MS = 2000
+const LATER_IS_LEFT_TO_POLLS_MS = 60_000
 
 export class Exchange {
   readonly #options: ExchangeOptions
   readonly #outbox = new Outbox()
+  readonly #delivery: Delivery
   readonly #lanes = new Set<Promise<void>>()
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly #hints = new Set<string>()
@@ -59,6 +61,17 @@ export class Exchange {
 
   constructor(options: ExchangeOptions) {
     this.#options = options
+    this.#delivery = new Delivery({
+      outbox: this.#outbox,
+      logger: options.logger,
+      executorId: options.executorId,
+      onGone: (run, how) => {
+        this.#gone(run, how)
+      },
+      onLost: (run) => {
+        this.lose(run)
+      },
+    })
   }
 
   get inFlight(): number {
@@ -206,96 +219,25 @@ export class Exchange {
   }
 
   async #sendItems(client: pg.PoolClient, items: Item[]): Promise<'fine' | 'broken'> {
-    const executorId = this.#options.executorId()
-    const reports = items.filter(({ checkpoints, outcome }) => checkpoints.length > 0 || outcome?.kind === 'completed')
-    // What ends without success waits until its checkpoints have arrived: alone it would lose them if they are refused.
-    const failures = items.filter(({ checkpoints, outcome }) => outcome?.kind === 'failed' && checkpoints.length === 0)
-    const releases = items.filter(({ checkpoints, outcome }) => outcome?.kind === 'stopped' && checkpoints.length === 0)
-    // Written one after the other without waiting in between: the connection is pipelined, and they are answered in order.
-    const [reported, failed, released] = await Promise.allSettled([
-      reports.length > 0 ? protocol.report(client, executorId, reports.map(toReport)) : [],
-      failures.length > 0 ? protocol.reportFailures(client, executorId, failures.flatMap(toFailure)) : [],
-      releases.length > 0 ? protocol.release(client, executorId, releases.map(({ run }) => run.claim)) : [],
-    ])
-    let state: 'fine' | 'broken' = 'fine'
-    for (const { status, reason } of [reported, failed, released].map(asRejection)) {
-      if (status === 'rejected') state = troubleOf(reason) === 'data' ? 'broken' : this.#pause(reason)
-    }
-
-    const fenced = new Set(reported.status === 'fulfilled' ? reported.value : [])
-    const outcomes = new Map(failed.status === 'fulfilled' ? failed.value.map((each) => [each.executionId, each]) : [])
-    const refused = new Set(released.status === 'fulfilled' ? released.value : [])
-    const alone = reported.status === 'rejected' && troubleOf(reported.reason) === 'data'
-    for (const item of items) {
-      const { executionId } = item.run.claim
-      if (reported.status === 'rejected' && reports.includes(item)) {
-        this.#refusedReport(item, alone, alone && reports.length === 1 ? toError(reported.reason) : undefined)
-        continue
-      }
-      item.checkpoints = []
-      if (fenced.has(executionId)) {
-        this.#lost(item)
-      } else if (failures.includes(item)) {
-        const outcome = outcomes.get(executionId)
-        if (outcome === undefined) this.#refusedEnd(item, failures.length, failed)
-        else if (outcome.outcome === 'fenced') this.#lost(item)
-        else {
-          this.#arrived(item, outcome.outcome)
-          if (outcome.retryInMs !== null && outcome.retryInMs < 60_000) this.#lookLater(outcome.retryInMs)
-        }
-      } else if (releases.includes(item)) {
-        if (released.status === 'rejected') this.#refusedEnd(item, releases.length, released)
-        else if (refused.has(executionId)) this.#lost(item)
-        else this.#arrived(item, 'released')
-      } else if (item.outcome?.kind === 'failed' || item.outcome?.kind === 'stopped') {
-        this.#outbox.putBack(item, false)
-      } else {
-        this.#arrived(item, item.outcome === undefined ? undefined : 'completed')
-      }
-    }
-    return state
-  }
-
-  /** A report that failed as a whole: again, or each alone to find the one whose data the database does not take. */
-  #refusedReport(item: Item, alone: boolean, blame: Error | undefined): void {
-    if (blame === undefined) {
-      this.#outbox.putBack(item, alone)
-      return
-    }
-    const error = new PermanentError(
-      `the database did not take the result: ${blame.message}`,
-      { category: 'VALIDATION', cause: blame },
-    )
-    const instead = failedBy(error)
-    item.run.fail(error)
-    if (item.outcome === undefined) {
-      this.#outbox.refused(item, error, instead)
-      return
-    }
-    // When the output was to blame, the steps can still be kept.
-    if (item.outcome.kind !== 'completed') item.checkpoints = []
-    item.outcome = instead
-    this.#outbox.putBack(item, true)
-  }
-
-  /** A failure or a release that did not arrive: again, or each alone; one that the database never takes is left to its lease. */
-  #refusedEnd(item: Item, count: number, result: PromiseSettledResult<unknown>): void {
-    const isData = result.status === 'rejected' && troubleOf(result.reason) === 'data'
-    this.#outbox.putBack(item, isData)
-    if (!isData || count > 1) return
-    this.#options.logger.error({ err: toError(result.reason), executionId: item.run.claim.executionId }, 'the database does not take how an execution ended: it is left to its lease')
-    this.lose(item.run)
+    const { refusals, retriesInMs } = await this.#delivery.send(client, items)
+    for (const milliseconds of retriesInMs) if (milliseconds < LATER_IS_LEFT_TO_POLLS_MS) this.#lookLater(milliseconds)
+    const unanswered = refusals.find((error) => troubleOf(error) !== 'data')
+    if (unanswered !== undefined) return this.#pause(unanswered)
+    return refusals.length > 0 ? 'broken' : 'fine'
   }
 
   async #sendClaim(client: pg.PoolClient, room: number, hints: string[]): Promise<'fine' | 'broken'> {
     this.#lastClaim = performance.now()
+    const executorId = this.#options.executorId()
     let claims: protocol.Claim[]
     try {
-      claims = await protocol.claimBatches(client, this.#options.executorId(), room, hints)
+      claims = await protocol.claimBatches(client, executorId, room, hints)
     } catch (error) {
       this.#reserved -= room
       this.#lookForWork = true
-      return troubleOf(error) === 'unknown executor' ? await this.#registerAnew() : this.#pause(error)
+      if (troubleOf(error) !== 'unknown executor') return this.#pause(error)
+      // Another lane may have done it since this claim was sent.
+      return executorId === this.#options.executorId() ? await this.#registerAnew() : 'fine'
     }
     this.#troubles = 0
     this.#reserved -= room
@@ -324,17 +266,6 @@ export class Exchange {
     this.#timers.add(timer)
   }
 
-  #arrived(item: Item, how: 'completed' | 'retry_pending' | 'failed' | 'released' | undefined): void {
-    this.#outbox.arrived(item)
-    if (how !== undefined) this.#gone(item.run, how)
-  }
-
-  #lost(item: Item): void {
-    // Those who wait are told by lose(); the item itself is not sent again.
-    this.#outbox.putBack(item, false)
-    this.lose(item.run)
-  }
-
   #gone(run: Run, how: Parameters<ExchangeOptions['onGone']>[1]): void {
     if (this.#held.delete(run)) this.#options.onGone(run, how)
   }
@@ -349,25 +280,4 @@ export class Exchange {
     this.#after(pause + 5)
     return 'broken'
   }
-}
-
-function toReport({ run, checkpoints, outcome }: Item): protocol.Report {
-  const { executionId, batchId } = run.claim
-  return outcome?.kind === 'completed'
-    ? { executionId, batchId, checkpoints, output: outcome.output }
-    : { executionId, batchId, checkpoints }
-}
-
-function toFailure({ run, outcome }: Item): protocol.Failure[] {
-  if (outcome?.kind !== 'failed') return []
-  const { executionId, batchId } = run.claim
-  return [{ executionId, batchId, error: outcome.error, category: outcome.category, permanent: outcome.permanent }]
-}
-
-function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error('unknown error', { cause: thrown })
-}
-
-function asRejection(result: PromiseSettledResult<unknown>): { status: string; reason: unknown } {
-  return { status: result.status, reason: result.status === 'rejected' ? result.reason : undefined }
 }

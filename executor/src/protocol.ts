@@ -43,7 +43,6 @@ export interface Failure {
 }
 
 export interface FailureOutcome {
-  executionId: string
   outcome: 'retry_pending' | 'failed' | 'fenced'
   retryInMs: number | null
 }
@@ -107,10 +106,10 @@ export async function takeBatch(sql: Queryable, executorId: string, batchId: str
   )
 }
 
-/** Returns the ids of the executions that were refused. */
-export async function report(sql: Queryable, executorId: string, reports: readonly Report[]): Promise<string[]> {
+/** Returns which of the reports were refused, by their index. */
+export async function report(sql: Queryable, executorId: string, reports: readonly Report[]): Promise<Set<number>> {
   const steps = reports.flatMap(({ checkpoints }, place) => checkpoints.map((step) => ({ ...step, item: place + 1 })))
-  const { rows } = await sql.query<[string]>({
+  const { rows } = await sql.query<[number]>({
     name: 'fw_report',
     text: 'select * from public.fw_report($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
     values: [
@@ -127,15 +126,16 @@ export async function report(sql: Queryable, executorId: string, reports: readon
     ],
     rowMode: 'array',
   })
-  return rows.map(([executionId]) => executionId)
+  return indexes(rows)
 }
 
+/** Returns what became of each, in their order. */
 export async function reportFailures(
   sql: Queryable,
   executorId: string,
   failures: readonly Failure[],
 ): Promise<FailureOutcome[]> {
-  const { rows } = await sql.query<[string, FailureOutcome['outcome'], string | null]>({
+  const { rows } = await sql.query<[number, FailureOutcome['outcome'], string | null]>({
     name: 'fw_report_failures',
     text: 'select * from public.fw_report_failures($1, $2, $3, $4, $5, $6)',
     values: [
@@ -148,25 +148,25 @@ export async function reportFailures(
     ],
     rowMode: 'array',
   })
-  return rows.map(([executionId, outcome, retryInMs]) => ({
-    executionId,
-    outcome,
-    retryInMs: retryInMs === null ? null : Number(retryInMs),
-  }))
+  const outcomes: FailureOutcome[] = failures.map(() => ({ outcome: 'fenced', retryInMs: null }))
+  for (const [place, outcome, retryInMs] of rows) {
+    outcomes[place - 1] = { outcome, retryInMs: retryInMs === null ? null : Number(retryInMs) }
+  }
+  return outcomes
 }
 
-/** Hands executions back unfinished; returns the ids of those that were refused. */
+/** Hands executions back unfinished; returns which were refused, by their index. */
 export async function release(
   sql: Queryable,
   executorId: string,
   held: readonly { executionId: string; batchId: string }[],
-): Promise<string[]> {
-  const { rows } = await sql.query<[string]>({
+): Promise<Set<number>> {
+  const { rows } = await sql.query<[number]>({
     text: 'select * from public.fw_release($1, $2, $3)',
-    values: [executorId, held.map(({ executionId }) => executionId), [...held.map(({ batchId }) => batchId)]],
+    values: [executorId, held.map(({ executionId }) => executionId), held.map(({ batchId }) => batchId)],
     rowMode: 'array',
   })
-  return rows.map(([executionId]) => executionId)
+  return indexes(rows)
 }
 
 /** Returns the ids of the batches whose lease is lost. */
@@ -197,4 +197,9 @@ export async function checkpoint(
     text: 'select public.fw_checkpoint($1, $2, $3, $4, $5, $6, $7)',
     values: [executorId, execution.executionId, execution.batchId, step.name, step.index, step.output, step.durationMs],
   })
+}
+
+/** Places count from 1, indexes from 0. */
+function indexes(rows: [number][]): Set<number> {
+  return new Set(rows.map(([place]) => place - 1))
 }

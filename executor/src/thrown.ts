@@ -1,7 +1,7 @@
 // What a handler threw, be it an Error or anything else, as a failed attempt that the database can keep.
 import { inspect } from 'node:util'
 import { z } from 'zod'
-import { ERROR_CATEGORIES, type ErrorCategory, PermanentError, UsageError } from './errors.js'
+import { ERROR_CATEGORIES, type ErrorCategory, UsageError } from './errors.js'
 
 export interface Failed {
   kind: 'failed'
@@ -16,7 +16,7 @@ const LONGEST_ERROR = 10_000
 /** Never throws, whatever was thrown. */
 export function failedBy(thrown: unknown): Failed {
   try {
-    return { kind: 'failed', error: storable(messageOf(thrown)), category: categoryOf(thrown), permanent: thrown instanceof PermanentError || thrown instanceof UsageError }
+    return { kind: 'failed', error: storable(messageOf(thrown)), category: categoryOf(thrown), permanent: isPermanent(thrown) }
   } catch {
     return { kind: 'failed', error: storable(inspect(thrown)), category: 'RUNTIME', permanent: false }
   }
@@ -25,6 +25,11 @@ export function failedBy(thrown: unknown): Failed {
 /** Input that did not pass its schema. */
 export function failedByInput(error: z.core.$ZodError): Failed {
   return { kind: 'failed', error: storable(describeIssues(error)), category: 'VALIDATION', permanent: true }
+}
+
+/** By the code and not by the class: a workflow may have loaded another copy of the package. */
+function isPermanent(thrown: unknown): boolean {
+  return thrown instanceof Error && 'code' in thrown && (thrown.code === 'PERMANENT' || thrown.code === 'USAGE')
 }
 
 function messageOf(thrown: unknown): string {

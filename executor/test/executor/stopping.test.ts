@@ -5,7 +5,7 @@ import { ExecutorStoppedError, SchemaVersionError, UsageError } from '../../src/
 import { Executor } from '../../src/executor.js'
 import { workflow } from '../../src/workflow.js'
 import { createDatabase } from '../support/database.js'
-import { executorDatabase, gate, sessions, steps, until, untilStatus } from '../support/executor.js'
+import { executorDatabase, gate, sessions, steps, terminate, until, untilStatus } from '../support/executor.js'
 import { execution } from '../support/sql.js'
 
 const database = executorDatabase()
@@ -84,7 +84,7 @@ describe('stop', () => {
       await ctx.transaction('hang', async (sql) => {
         await sql.query('insert into held values (1)')
         running.open()
-        await sql.query('select pg_sleep(5)')
+        await sql.query('select pg_sleep(50)')
       })
     })
     const executor = await database.start(hanging)
@@ -92,7 +92,8 @@ describe('stop', () => {
     await running.opened
     await executor.stop({ timeout: 0 })
     expect(await execution(database, id)).toMatchObject({ status: 'queued', retry_count: 0 })
-    // The server notices only when the query ends.
+    // The server would notice only when the query ends.
+    expect(await terminate(database, 'fw steps')).toBe(1)
     await until('the session has ended', async () => (await sessions(database)).length === 0)
     expect(await database.query('select * from held')).toEqual([])
     expect(await steps(database, id)).toEqual([])

@@ -4,6 +4,8 @@ import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
 export interface Proxy {
   /** The database's URL, by way of the proxy. */
   readonly url: string
+  /** How often somebody has tried to connect. */
+  readonly attempts: number
   /** Nothing goes through any more, but no connection is closed: what a lost cable looks like. */
   silence: () => void
   /** Every connection is closed, and new ones are closed at once. */
@@ -16,6 +18,7 @@ export interface Proxy {
 export async function startProxy(databaseUrl: string): Promise<Proxy> {
   const target = new URL(databaseUrl)
   const sockets = new Set<Socket>()
+  let attempts = 0
   let state: 'open' | 'silent' | 'cut' = 'open'
   const add = (socket: Socket) => {
     sockets.add(socket)
@@ -23,6 +26,7 @@ export async function startProxy(databaseUrl: string): Promise<Proxy> {
     socket.on('close', () => sockets.delete(socket))
   }
   const server = createServer((near) => {
+    attempts++
     add(near)
     if (state === 'cut') {
       near.destroy()
@@ -45,6 +49,9 @@ export async function startProxy(databaseUrl: string): Promise<Proxy> {
   }
   return {
     url: url.href,
+    get attempts() {
+      return attempts
+    },
     silence: () => {
       state = 'silent'
       for (const socket of sockets) socket.pause()

@@ -138,12 +138,15 @@ export async function claim(on: Queryable, executorId: string, room = 500, hints
 /** The one row that a claim must find. */
 export const claimOne = async (on: Queryable, executorId: string): Promise<Claimed> => one(await claim(on, executorId))
 
+/** The execution at a place, which counts from 1. */
+const at = (held: readonly Pick<Held, 'execution_id'>[], place: number): string => held[place - 1]?.execution_id ?? `place ${place}`
+
 /** Reports results; returns the executions that were refused. */
 export async function report(on: Queryable, executorId: string, results: readonly Result[]): Promise<string[]> {
-  const steps = results.flatMap((result, at) => (result.completed ?? []).map((step) => ({ ...step, item: at + 1 })))
-  const rows = await on.query<{ id: string }>(
-    `select id from public.fw_report($1, $2::uuid[], $3::uuid[], $4::boolean[], $5::jsonb[],
-       $6::integer[], $7::text[], $8::integer[], $9::jsonb[], $10::integer[]) as id`,
+  const steps = results.flatMap((result, index) => (result.completed ?? []).map((step) => ({ ...step, item: index + 1 })))
+  const rows = await on.query<{ place: number }>(
+    `select place from public.fw_report($1, $2::uuid[], $3::uuid[], $4::boolean[], $5::jsonb[],
+       $6::integer[], $7::text[], $8::integer[], $9::jsonb[], $10::integer[]) as place`,
     [
       executorId,
       results.map((result) => result.execution_id),
@@ -157,12 +160,12 @@ export async function report(on: Queryable, executorId: string, results: readonl
       steps.map((step) => step.durationMs ?? 1),
     ],
   )
-  return rows.map(({ id }) => id)
+  return rows.map(({ place }) => at(results, place))
 }
 
 /** Reports failed attempts; returns what became of each. */
 export async function reportFailures(on: Queryable, executorId: string, failures: readonly Failure[]): Promise<Record<string, string>> {
-  const rows = await on.query<{ execution_id: string; outcome: string }>(
+  const rows = await on.query<{ place: number; outcome: string }>(
     'select * from public.fw_report_failures($1, $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::boolean[], $7::bigint[])',
     [
       executorId,
@@ -174,13 +177,14 @@ export async function reportFailures(on: Queryable, executorId: string, failures
       failures.map((failure) => failure.delayMs ?? null),
     ],
   )
-  return Object.fromEntries(rows.map((row) => [row.execution_id, row.outcome]))
+  return Object.fromEntries(rows.map((row) => [at(failures, row.place), row.outcome]))
 }
 
 /** Hands executions back unfinished; returns those that were refused. */
 export async function release(on: Queryable, executorId: string, held: readonly Held[]): Promise<string[]> {
-  const rows = await on.query<{ id: string }>('select id from public.fw_release($1, $2::uuid[], $3::uuid[]) as id', [executorId, ...ids(held)])
-  return rows.map(({ id }) => id)
+  const text = 'select place from public.fw_release($1, $2::uuid[], $3::uuid[]) as place'
+  const rows = await on.query<{ place: number }>(text, [executorId, ...ids(held)])
+  return rows.map(({ place }) => at(held, place))
 }
 
 /** Extends leases; returns the batches that have lost theirs. */

@@ -78,6 +78,11 @@ describe('a listener', () => {
     await until('the session has ended', async () => (await sessions(database)).length === 0)
     await wakeup.stop()
     const before = heard.length
+    // One try may be under way.
+    await sleep(500)
+    const { attempts } = proxy
+    await sleep(1500)
+    expect(proxy.attempts).toBe(attempts)
     proxy.restore()
     await sleep(1500)
     expect(await sessions(database)).toEqual([])

@@ -1,18 +1,18 @@
-create or replace function public.fw_release(p_executor_id uuid, p_execution_ids uuid[], p_batch_ids uuid[]) returns setof uuid
+create or replace function public.fw_release(p_executor_id uuid, p_execution_ids uuid[], p_batch_ids uuid[]) returns setof integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_batches uuid[];
+  v_places integer[];
   v_released uuid[];
   v_closed uuid[];
 begin
   v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
-  v_released := array(
-    select e.id
-    from unnest(p_execution_ids, p_batch_ids) as i (id, batch_id)
-    join public.fw_workflow_executions e on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running'
-    where i.batch_id = any (v_batches));
+  select array_agg(i.place), array_agg(distinct e.id) into v_places, v_released
+  from unnest(p_execution_ids, p_batch_ids) with ordinality as i (id, batch_id, place)
+  join public.fw_workflow_executions e on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running'
+  where i.batch_id = any (v_batches);
   update pgmq.q_workflow_execution_queue q set vt = now()
   from public.fw_workflow_executions e
   where e.id = any (v_released) and q.msg_id = e.msg_id;
@@ -33,8 +33,8 @@ begin
     perform public.fw_release_semaphores(v_closed);
     perform public.fw_wake_executors(organization_id) from unnest(v_closed) as organization_id;
   end if;
-  return query select id from unnest(p_execution_ids) as id where id <> all (v_released);
+  return query select place from generate_subscripts(p_execution_ids, 1) as place where place <> all (coalesce(v_places, '{}'));
 end
 $$;
 comment on function public.fw_release(uuid, uuid[], uuid[]) is
-  'Hands executions back unfinished, as at a shutdown: they are visible at once, keep their checkpoints, and it costs no attempt. Returns those that were refused because the batch has lost its lease.';
+  'Hands executions back unfinished, as at a shutdown: they are visible at once, keep their checkpoints, and it costs no attempt. Returns the places (1-based) that were refused because the batch has lost its lease.';

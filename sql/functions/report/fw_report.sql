@@ -3,7 +3,7 @@ create or replace function public.fw_report(
   p_execution_ids uuid[], p_batch_ids uuid[], p_done boolean[], p_outputs jsonb[],
   p_step_items integer[] default '{}', p_step_names text[] default '{}', p_step_indexes integer[] default '{}',
   p_step_outputs jsonb[] default '{}', p_step_durations_ms integer[] default '{}'
-) returns setof uuid
+) returns setof integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
@@ -65,9 +65,9 @@ begin
   end if;
 
   if v_refused > 0 then
-    return query select p_execution_ids[item] from generate_subscripts(p_execution_ids, 1) as item where v_attempts[item] is null;
+    return query select item from generate_subscripts(p_execution_ids, 1) as item where v_attempts[item] is null;
   end if;
 end
 $$;
 comment on function public.fw_report(uuid, uuid[], uuid[], boolean[], jsonb[], integer[], text[], integer[], jsonb[], integer[]) is
-  'Reports for many executions at once: checkpoints of completed steps, and the outputs of executions that are done. The arrays of the first group go together, a place for each execution; p_step_items says to which place a step belongs (1-based). Returns the executions that were refused because the batch has lost its lease: nothing was written for them.';
+  'Reports for many executions at once: checkpoints of completed steps, and the outputs of executions that are done. The arrays of the first group go together, a place for each execution; p_step_items says to which place a step belongs (1-based). Returns the places that were refused because the batch has lost its lease: nothing was written for them.';

@@ -1,7 +1,7 @@
 create or replace function public.fw_report_failures(
   p_executor_id uuid, p_execution_ids uuid[], p_batch_ids uuid[],
   p_errors text[], p_categories text[], p_permanent boolean[], p_delays_ms bigint[] default null
-) returns table (execution_id uuid, outcome text, retry_in_ms bigint)
+) returns table (place integer, outcome text, retry_in_ms bigint)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -35,14 +35,15 @@ begin
           dead_lettered = r.dead_lettered + t.dead, finished_at = case when r.open = t.total then now() end
         from tally t where r.id = t.batch_id
       )
-      select e.execution_id, e.outcome, ceil(extract(epoch from e.retry_at - now()) * 1000)::bigint from ended e;
+      select v_items[array_position(v_ids, e.execution_id)], e.outcome, ceil(extract(epoch from e.retry_at - now()) * 1000)::bigint from ended e;
     v_closed := array(select distinct r.organization_id from public.fw_worker_runs r where r.id = any (v_batches) and r.finished_at is not null);
     if cardinality(v_closed) > 0 then
       perform public.fw_release_semaphores(v_closed);
     end if;
   end if;
-  return query select id, 'fenced'::text, null::bigint from unnest(p_execution_ids) as id where id <> all (coalesce(v_ids, '{}'));
+  return query select place, 'fenced'::text, null::bigint from generate_subscripts(p_execution_ids, 1) as place
+    where place <> all (coalesce(v_items, '{}'));
 end
 $$;
 comment on function public.fw_report_failures(uuid, uuid[], uuid[], text[], text[], boolean[], bigint[]) is
-  'Reports failed attempts, a place in each array for each execution: error, category, whether it is permanent, and optionally the delay in milliseconds before the next attempt instead of the backoff. Returns what became of each: retry_pending (and in how many milliseconds), failed (dead-lettered), or fenced (refused: the batch has lost its lease; nothing was written).';
+  'Reports failed attempts, a place in each array for each execution: error, category, whether it is permanent, and optionally the delay in milliseconds before the next attempt instead of the backoff. Returns what became of each, by its place (1-based): retry_pending (and in how many milliseconds), failed (dead-lettered), or fenced (refused: the batch has lost its lease; nothing was written).';

@@ -1,0 +1,136 @@
+// Delivers a group of items to the database and makes sense of its answers: what has arrived, what was refused because its
+// lease is lost, and what has to be said again.
+import type pg from 'pg'
+import { troubleOf } from './database-errors.js'
+import { PermanentError } from './errors.js'
+import type { Logger } from './logger.js'
+import type { Item, Outbox } from './outbox.js'
+import * as protocol from './protocol.js'
+import type { Run } from './run.js'
+import { failedBy } from './thrown.js'
+
+export interface DeliveryOptions {
+  outbox: Outbox
+  logger: Logger
+  executorId: () => string
+  /** The end of a run has arrived. */
+  onGone: (run: Run, how: 'completed' | 'retry_pending' | 'failed' | 'released') => void
+  /** The lease of a run is lost. */
+  onLost: (run: Run) => void
+}
+
+export interface Delivered {
+  /** Errors of calls that failed as a whole; their items have gone back to the outbox. */
+  refusals: unknown[]
+  /** After how many milliseconds the attempts that failed are tried again. */
+  retriesInMs: number[]
+}
+
+export class Delivery {
+  readonly #options: DeliveryOptions
+
+  constructor(options: DeliveryOptions) {
+    this.#options = options
+  }
+
+  /** Sends the items, all at once on the pipelined connection, and settles each in the outbox. Never rejects. */
+  async send(client: pg.PoolClient, items: readonly Item[]): Promise<Delivered> {
+    const executorId = this.#options.executorId()
+    const reports = items.filter(({ checkpoints, outcome }) => checkpoints.length > 0 || outcome?.kind === 'completed')
+    // What ends without success waits until its checkpoints have arrived: alone it would lose them if they are refused.
+    const failures = items.filter(({ checkpoints, outcome }) => checkpoints.length === 0 && outcome?.kind === 'failed')
+    const releases = items.filter(({ checkpoints, outcome }) => checkpoints.length === 0 && outcome?.kind === 'stopped')
+    const nothings = items.filter(({ checkpoints, outcome }) => checkpoints.length === 0 && outcome === undefined)
+    const [reported, failed, released] = await Promise.allSettled([
+      reports.length > 0 ? protocol.report(client, executorId, reports.map(toReport)) : new Set<number>(),
+      failures.length > 0 ? protocol.reportFailures(client, executorId, failures.flatMap(toFailure)) : [],
+      releases.length > 0 ? protocol.release(client, executorId, releases.map(({ run }) => run.claim)) : new Set<number>(),
+    ])
+
+    for (const item of nothings) this.#options.outbox.arrived(item)
+    if (reported.status === 'rejected') this.#refusedReports(reports, reported.reason)
+    else for (const [index, item] of reports.entries()) this.#reported(item, reported.value.has(index))
+
+    if (failed.status === 'rejected') this.#refusedEnds(failures, failed.reason)
+    else for (const [index, item] of failures.entries()) this.#ended(item, failed.value[index]?.outcome ?? 'fenced')
+
+    if (released.status === 'rejected') this.#refusedEnds(releases, released.reason)
+    else for (const [index, item] of releases.entries()) this.#ended(item, released.value.has(index) ? 'fenced' : 'released')
+
+    return {
+      refusals: [reported, failed, released].flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as unknown] : [])),
+      retriesInMs: failed.status === 'rejected' ? [] : failed.value.flatMap(({ retryInMs }) => retryInMs ?? []),
+    }
+  }
+
+  #reported(item: Item, isFenced: boolean): void {
+    item.checkpoints = []
+    if (isFenced) this.#ended(item, 'fenced')
+    else if (item.outcome === undefined) this.#options.outbox.arrived(item)
+    else if (item.outcome.kind === 'completed') this.#ended(item, 'completed')
+    else this.#options.outbox.putBack(item, false)
+  }
+
+  #ended(item: Item, how: 'completed' | 'retry_pending' | 'failed' | 'released' | 'fenced'): void {
+    const { outbox, onGone, onLost } = this.#options
+    if (how === 'fenced') {
+      // Those who wait are told when the run is lost; the item itself is not sent again.
+      outbox.putBack(item, false)
+      onLost(item.run)
+    } else {
+      outbox.arrived(item)
+      onGone(item.run, how)
+    }
+  }
+
+  /** Reports that failed as a whole: again, or each alone to find the one whose data the database does not take. */
+  #refusedReports(items: readonly Item[], reason: unknown): void {
+    const isData = troubleOf(reason) === 'data'
+    const [first] = items
+    if (isData && items.length === 1 && first !== undefined) this.#blame(first, toError(reason))
+    else for (const item of items) this.#options.outbox.putBack(item, isData)
+  }
+
+  /** The database does not take what this run says: the run fails for good, its neighbours go through. */
+  #blame(item: Item, cause: Error): void {
+    const error = new PermanentError(`the database did not take the result: ${cause.message}`, { category: 'VALIDATION', cause })
+    const instead = failedBy(error)
+    item.run.fail(error)
+    if (item.outcome === undefined) {
+      this.#options.outbox.refused(item, error, instead)
+      return
+    }
+    // When the output was to blame, the steps can still be kept.
+    if (item.outcome.kind !== 'completed') item.checkpoints = []
+    item.outcome = instead
+    this.#options.outbox.putBack(item, true)
+  }
+
+  /** Failures or releases that failed as a whole: again, or each alone; one that is never taken is left to its lease. */
+  #refusedEnds(items: readonly Item[], reason: unknown): void {
+    const isData = troubleOf(reason) === 'data'
+    for (const item of items) this.#options.outbox.putBack(item, isData)
+    const [first] = items
+    if (!isData || items.length > 1 || first === undefined) return
+    const { executionId } = first.run.claim
+    this.#options.logger.error({ err: toError(reason), executionId }, 'the database does not take how an execution ended: it is left to its lease')
+    this.#options.onLost(first.run)
+  }
+}
+
+function toReport({ run, checkpoints, outcome }: Item): protocol.Report {
+  const { executionId, batchId } = run.claim
+  return outcome?.kind === 'completed'
+    ? { executionId, batchId, checkpoints, output: outcome.output }
+    : { executionId, batchId, checkpoints }
+}
+
+function toFailure({ run, outcome }: Item): protocol.Failure[] {
+  if (outcome?.kind !== 'failed') return []
+  const { executionId, batchId } = run.claim
+  return [{ executionId, batchId, error: outcome.error, category: outcome.category, permanent: outcome.permanent }]
+}
+
+function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error('unknown error', { cause: thrown })
+}
