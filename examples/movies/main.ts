@@ -60,7 +60,10 @@ async function demo({ url, about, lookAtIt, afterStop }: Database, options: Opti
     console.log('  select * from fw_status();                 -- organization by organization')
     console.log('  select * from demo.movies;                 -- what the executions wrote')
     for (const problem of report.problems) console.error(`Something is off: ${problem}`)
-    if (options.json) console.log(JSON.stringify(report.total))
+    if (options.json) {
+      const { executions, completed, dead_lettered, retried, organizations: enabled, seconds } = report.total
+      console.log(JSON.stringify({ executions, completed, dead_lettered, retried, organizations: enabled, seconds }))
+    }
     return report.problems.length === 0 ? 0 : 1
   } catch (error) {
     if (stop.signal.aborted) console.error(`Stopped. ${afterStop}`)

@@ -1,4 +1,5 @@
 // Brings a database to this version of the package: pgmq, the committed migrations, then functions and cron jobs.
+import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -62,7 +63,7 @@ export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
     const cronJobs = (await hasPgCron(client)) ? await sqlFiles(packageRoot, 'sql/cron') : []
     const privileges = await sqlFiles(packageRoot, 'sql/privileges')
     await applySqlFiles(client, packageRoot, [...functions, ...cronJobs, ...privileges])
-    log(`${applied.length} migrations, ${functions.length} functions and ${cronJobs.length} cron jobs applied`)
+    log(`migrations applied: ${applied.length}, functions: ${functions.length}, cron jobs: ${cronJobs.length}`)
     return { applied, functions: functions.length, cronJobs: cronJobs.length }
   } finally {
     // Ends the session, and so the lock.
@@ -81,22 +82,32 @@ async function runMigrations(
   refuseOtherHistory(before, chain)
   const missing = chain.slice(before.length)
   if (missing.length === 0) return []
+  const session = `fw migrate ${randomUUID().slice(0, 8)}`
   try {
     await runGraphileMigrate({
       connectionString,
       // Never used to migrate, but checked: the default would come from the environment.
       rootConnectionString: 'template1',
       migrationsFolder: join(packageRoot, 'migrations'),
-      pgSettings: { search_path: 'public' },
+      pgSettings: { search_path: 'public', application_name: session },
       logger: new Logger(() => (level: string, message) => {
         log(level === 'info' ? message : `${level}: ${message}`)
       }),
     })
   } finally {
-    // Its pools linger for a while, and end the process if the server goes away meanwhile.
+    // Its pools linger for a while, and end the process if the server goes away meanwhile: see their sessions out.
     clearAllPools()
+    await untilGone(client, session)
   }
   return missing.map(({ filename }) => filename)
+}
+
+async function untilGone(client: pg.Client, session: string): Promise<void> {
+  for (let attempt = 0; attempt < 200; attempt += 1) {
+    const { rowCount } = await client.query('select from pg_stat_activity where application_name = $1', [session])
+    if (rowCount === 0) return
+    await sleep(10)
+  }
 }
 
 /** Asks again and again: a session that waits inside pg_advisory_lock would hold up `create index concurrently`. */

@@ -42,7 +42,7 @@ describe('the package on an empty database', () => {
     const lines: string[] = []
     const result = await migrate({ connectionString: database.url, withCurrent: true, log: (line) => lines.push(line) })
     expect(result.functions).toBeGreaterThan(0)
-    expect(lines.at(-1)).toContain(`${result.functions} functions`)
+    expect(lines.at(-1)).toContain(`functions: ${result.functions}`)
     const found = await database.query("select extname from pg_extension where extname = 'pgmq'")
     expect(found).toHaveLength(1)
   })
