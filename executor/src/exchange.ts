@@ -48,8 +48,14 @@ export class Exchange {
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly #hints = new Set<string>()
   readonly #held = new Set<Run>()
+  /** Places that claims on their way may fill. */
   #reserved = 0
+  /** Places of runs whose end is on its way. */
+  #ending = 0
+  /** There may be work. */
   #lookForWork = false
+  /** The last claim was full, or there was none yet: there is more. */
+  #plenty = true
   #claiming = false
   #closed = false
   #scheduled = false
@@ -57,7 +63,6 @@ export class Exchange {
   #troubles = 0
   #lastClaim = 0
   /** The last claim left room, so the next enqueue sends a NOTIFY. */
-  #isIdle = false
 
   constructor(options: ExchangeOptions) {
     this.#options = options
@@ -170,23 +175,24 @@ export class Exchange {
     while (!this.#closed && this.#lanes.size < lanes && performance.now() >= this.#pauseUntil) {
       const items = this.#outbox.take(Math.min(MOST_ITEMS, Math.ceil(capacity / lanes)))
       const ending = items.filter(({ outcome }) => outcome !== undefined).length
-      const free = capacity - this.#held.size - this.#reserved + ending
-      // One claim at a time: two would meet at the same organizations, and the room is not split that finely.
-      const wanted = this.#claiming && this.#reserved === 0 && (ending > 0 || this.#lookForWork)
-      const room = wanted ? Math.min(free, Math.ceil(capacity / lanes)) : 0
-      if (items.length === 0 && room <= 0) return
-      this.#converse(items, Math.max(0, room))
+      const free = capacity - this.#held.size + this.#ending + ending - this.#reserved
+      // A lane's share at the most: so while the database works for one lane, the runs of the other have their turn here.
+      const wanted = this.#claiming && (ending > 0 || this.#lookForWork || this.#plenty)
+      const room = wanted ? Math.max(0, Math.min(free, Math.ceil(capacity / lanes))) : 0
+      if (items.length === 0 && room === 0) return
+      this.#converse(items, ending, room)
     }
   }
 
-  #converse(items: Item[], room: number): void {
+  #converse(items: Item[], ending: number, room: number): void {
     this.#reserved += room
+    this.#ending += ending
     // Ends that are reported without a claim free places that the next claim may fill.
     if (room > 0) this.#lookForWork = false
-    else if (items.some(({ outcome }) => outcome !== undefined)) this.#lookForWork = true
+    else if (ending > 0) this.#lookForWork = true
     const hints = room > 0 ? [...this.#hints] : []
     if (room > 0) this.#hints.clear()
-    const lane = this.#lane(items, room, hints)
+    const lane = this.#lane(items, ending, room, hints)
       .catch((error: unknown) => {
         this.#options.logger.error({ err: error }, 'a conversation with the database failed in an unforeseen way')
       })
@@ -197,12 +203,13 @@ export class Exchange {
     this.#lanes.add(lane)
   }
 
-  async #lane(items: Item[], room: number, hints: string[]): Promise<void> {
+  async #lane(items: Item[], ending: number, room: number, hints: string[]): Promise<void> {
     let client: pg.PoolClient
     try {
       client = await this.#options.pool.connect()
     } catch (error) {
       this.#reserved -= room
+      this.#ending -= ending
       for (const item of items) this.#outbox.putBack(item, item.alone)
       if (room > 0) this.#lookForWork = true
       this.#pause(error)
@@ -210,7 +217,7 @@ export class Exchange {
     }
     let broken = false
     try {
-      const sent = [this.#sendItems(client, items)]
+      const sent = [this.#sendItems(client, items, ending)]
       if (room > 0) sent.push(this.#sendClaim(client, room, hints))
       broken = (await Promise.all(sent)).includes('broken')
     } finally {
@@ -218,8 +225,9 @@ export class Exchange {
     }
   }
 
-  async #sendItems(client: pg.PoolClient, items: Item[]): Promise<'fine' | 'broken'> {
+  async #sendItems(client: pg.PoolClient, items: Item[], ending: number): Promise<'fine' | 'broken'> {
     const { refusals, retriesInMs } = await this.#delivery.send(client, items)
+    this.#ending -= ending
     for (const milliseconds of retriesInMs) if (milliseconds < LATER_IS_LEFT_TO_POLLS_MS) this.#lookLater(milliseconds)
     const unanswered = refusals.find((error) => troubleOf(error) !== 'data')
     if (unanswered !== undefined) return this.#pause(unanswered)
@@ -241,9 +249,10 @@ export class Exchange {
     }
     this.#troubles = 0
     this.#reserved -= room
-    if (claims.length === room || (hints.length > 0 && claims.length > 0)) this.lookForWork()
-    else if (claims.length > 0 || !this.#isIdle) this.#lookLater(RECHECK_MS)
-    this.#isIdle = claims.length < room
+    const wasIdle = !this.#plenty
+    this.#plenty = claims.length === room
+    if (this.#plenty || (hints.length > 0 && claims.length > 0)) this.lookForWork()
+    else if (claims.length > 0 || !wasIdle) this.#lookLater(RECHECK_MS)
     for (const claim of claims) this.#held.add(this.#options.onClaim(claim))
     return 'fine'
   }

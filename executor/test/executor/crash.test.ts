@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { beforeAll, expect, test } from 'vitest'
-import { executorDatabase, expireLease, kill, sessions, steps, until } from '../support/executor.js'
+import { executorDatabase, expireLease, kill, steps, until, untilNoSessions } from '../support/executor.js'
 import { execution, one } from '../support/sql.js'
 
 const database = executorDatabase()
@@ -54,7 +54,7 @@ test('SIGTERM lets running work finish, and the process ends by itself with no s
   const exit = once(child, 'exit')
   child.kill('SIGTERM')
   expect(await exit).toEqual([0, null])
-  expect(await sessions(database)).toEqual([])
+  await untilNoSessions(database)
   for (const id of ids) expect(['completed', 'queued']).toContain((await execution(database, id)).status)
 })
 

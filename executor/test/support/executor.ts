@@ -193,6 +193,10 @@ export async function sessions(on: Queryable): Promise<string[]> {
   return rows.map(({ application_name }) => application_name)
 }
 
+/** Waits until no session of the package is left in this database: the server notices a closed connection a moment later. */
+export const untilNoSessions = (on: Queryable): Promise<void> =>
+  until('no session of an executor or client is left', async () => (await sessions(on)).length === 0, 10)
+
 /** Gives an organization leases that are shorter than any administrator may set, so that a test need not wait for 30 seconds. */
 export async function shortLeases(on: Queryable, organizationId: string, seconds: number): Promise<void> {
   await on.query('alter table public.fw_module_settings disable trigger fw_validate_worker_settings')
