@@ -34,7 +34,7 @@ begin
     raise invalid_parameter_value using
       message = 'an idempotency key has a length outside 1 to 500 characters', hint = 'Pass NULL for no key.';
   end if;
-  if p_delay is null or p_delay < interval '0' or p_delay > interval '100 years' then
+  if p_delay is null or p_delay < interval '0' or p_delay > interval '36525 days' then
     raise invalid_parameter_value using
       message = format('the delay %s is outside 0 to 100 years', coalesce(p_delay::text, 'NULL')), hint = 'Nothing was enqueued.';
   end if;
