@@ -34,7 +34,8 @@ begin
     raise invalid_parameter_value using
       message = 'an idempotency key has a length outside 1 to 500 characters', hint = 'Pass NULL for no key.';
   end if;
-  if p_delay is null or p_delay < interval '0' or p_delay > interval '36525 days' then
+  -- Compared as dates: as intervals a year has 360 days. The day more is for those who count a year as 365.25.
+  if p_delay is null or p_delay < interval '0' or now() + p_delay > now() + interval '100 years 1 day' then
     raise invalid_parameter_value using
       message = format('the delay %s is outside 0 to 100 years', coalesce(p_delay::text, 'NULL')), hint = 'Nothing was enqueued.';
   end if;
