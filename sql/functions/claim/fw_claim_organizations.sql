@@ -20,7 +20,7 @@ declare
     select from public.fw_executors x
     where x.workflows <> p_workflows and x.stopped_at is null and x.last_seen_at > v_now - interval '30 seconds');
   v_live text[] := p_workflows;
-  v_organizations uuid[];   -- locked organizations, in the order they are served
+  v_organizations uuid[];   -- those that have places, in the order they are served
   v_floors timestamptz[];
   v_quotas integer[];
   v_batch_sizes integer[];
@@ -41,44 +41,13 @@ begin
     v_live := public.fw_live_workflows();
   end if;
 
-  -- The row lock makes the semaphore exact. An organization that another claim is serving is skipped; if that leaves none,
-  -- the first is waited for, since losing a race is not the same as having no work.
-  for v_try in 1..2 loop
-    select array_agg(s.organization_id order by s.position), array_agg(s.worker_claim_floor order by s.position),
-      array_agg(s.fw_worker_batch_size order by s.position), array_agg(s.fw_worker_visibility_timeout_seconds order by s.position),
-      array_agg(s.worker_semaphore_epoch order by s.position),
-      array_agg(s.fw_worker_batch_size * s.fw_worker_concurrency order by s.position)
-    into v_organizations, v_floors, v_batch_sizes, v_leases, v_epochs, v_places
-    from (
-      select s.*, array_position(p_organizations, s.organization_id) as position
-      from public.fw_module_settings s
-      where s.organization_id = any (p_organizations) and s.fw_execution_worker_enabled
-      for no key update of s skip locked
-    ) s;
-    exit when v_organizations is not null or not p_wait or v_try = 2 or not public.fw_wait_for_organization(p_organizations[1]);
-  end loop;
+  select array_agg(r.organization_id), array_agg(case when p_from_start then '-infinity' else r.claim_floor end),
+    array_agg(r.batch_size), array_agg(r.lease_seconds), array_agg(r.epoch), array_agg(r.places), array_agg(r.quota)
+  into v_organizations, v_floors, v_batch_sizes, v_leases, v_epochs, v_places, v_quotas
+  from public.fw_reserve_places(p_organizations, p_room, p_wait) r;
   if v_organizations is null then
     return;
   end if;
-  if p_from_start then
-    v_floors := array_fill('-infinity'::timestamptz, array[cardinality(v_organizations)]);
-  end if;
-
-  -- Only now, under the lock, are the places in use counted. The quantum is one batch, or as many as fill the room when
-  -- a batch each does not.
-  select array_agg(greatest(0, least(o.wanted, o.room_before)) order by o.position) into v_quotas
-  from (
-    select o.position, o.wanted, p_room - coalesce(sum(o.wanted) over (order by o.position rows between unbounded preceding and 1 preceding), 0) as room_before
-    from (
-      select o.position, greatest(0, least(
-        o.batch_size * greatest(1, ceil(p_room::numeric / sum(o.batch_size) over ())),
-        o.places - coalesce((
-          select sum(r.open) from public.fw_worker_runs r
-          where r.organization_id = o.organization_id and r.finished_at is null and r.semaphore_epoch = o.epoch
-            and r.lease_expires_at > v_now), 0)))::integer as wanted
-      from unnest(v_organizations, v_batch_sizes, v_places, v_epochs) with ordinality as o (organization_id, batch_size, places, epoch, position)
-    ) o
-  ) o;
 
   with picked as materialized (
     select o.position, o.batch_size, q.*
@@ -143,7 +112,7 @@ begin
       left join (
         select r.organization_id, (array_agg(r.size order by r.id desc))[1] as last_size from opened r group by 1
       ) b on b.organization_id = o.organization_id
-      where s.organization_id = o.organization_id and o.quota > 0 and (o.picked > 0 or s.worker_has_more)
+      where s.organization_id = o.organization_id and (o.picked > 0 or s.worker_has_more)
     )
     select s.batch_id, s.organization_id, v_leases[s.position], s.id, s.workflow_name, s.workflow_version, s.retry_count + 1, s.input,
       case when s.started_at <> v_now then public.fw_completed_steps(s.id) end
