@@ -1,4 +1,5 @@
-// One Postgres for the whole test run, with a migrated template that each test file's database is copied from.
+// One Postgres for the whole test run, with a migrated template that each test file's database is copied from. An embedded one,
+// or the server that FW_TEST_SERVER_URL names (superuser; its database fw_template is made anew).
 import type { TestProject } from 'vitest/node'
 import pg from 'pg'
 import { startEmbeddedPostgres } from '../../src/embedded/index.js'
@@ -14,7 +15,11 @@ declare module 'vitest' {
 export const TEMPLATE = 'fw_template'
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const server = await startEmbeddedPostgres({ settings: { fsync: 'off', max_connections: '200' } })
+  const own = process.env['FW_TEST_SERVER_URL']
+  const server =
+    own === undefined
+      ? await startEmbeddedPostgres({ settings: { fsync: 'off', max_connections: '200' } })
+      : { databaseUrl: own, stop: () => Promise.resolve() }
   try {
     await makeTemplate(server.databaseUrl)
   } catch (error) {
@@ -29,6 +34,7 @@ async function makeTemplate(serverUrl: string): Promise<void> {
   const client = new pg.Client({ connectionString: serverUrl })
   await client.connect()
   try {
+    await client.query(`drop database if exists ${TEMPLATE} with (force)`)
     await client.query(`create database ${TEMPLATE}`)
     const url = new URL(serverUrl)
     url.pathname = `/${TEMPLATE}`

@@ -11,10 +11,10 @@ begin
     as $$
       select pg_catalog.encode(pg_catalog.set_byte(
         pg_catalog.overlay(
-          pg_catalog.uuid_send(pg_catalog.gen_random_uuid())
-          placing pg_catalog.substring(pg_catalog.int8send(
-            pg_catalog.floor(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000)::bigint) from 3)
-          from 1 for 6),
+          pg_catalog.uuid_send(pg_catalog.gen_random_uuid()),
+          pg_catalog.substring(pg_catalog.int8send(
+            pg_catalog.floor(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000)::bigint), 3),
+          1, 6),
         6, (pg_catalog.get_byte(pg_catalog.uuid_send(pg_catalog.gen_random_uuid()), 6) & 15) | 112), 'hex')::uuid
     $$;
   end if;
