@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { workflow } from '../../src/workflow.js'
@@ -8,6 +9,12 @@ const database = executorDatabase()
 const offer = () => database.query('select public.fw_offer_batches()')
 const echo = workflow({ name: 'echo', input: z.object({}) }, () => 'echoed')
 
+/** It has found nothing, and the second look that follows is over too. */
+async function untilIdle(): Promise<void> {
+  await until('it is idle', async () => (await database.query('select 1 from public.fw_executors where wants_work')).length === 1)
+  await sleep(500)
+}
+
 /** Work that an idle executor is not told of: enqueued while it claims nothing by itself. */
 async function unseen(name: string, organizationId: string, count: number): Promise<string[]> {
   await database.query('update public.fw_executors set wants_work = false')
@@ -17,7 +24,7 @@ async function unseen(name: string, organizationId: string, count: number): Prom
 test('a batch that is offered by NOTIFY is taken and run', async () => {
   const organizationId = await database.organization()
   const executor = await database.start(echo, { pollInterval: '1h' })
-  await until('it is idle', async () => (await database.query('select 1 from public.fw_executors where wants_work')).length === 1)
+  await untilIdle()
   const ids = await unseen('echo', organizationId, 5)
   expect(await offer()).toHaveLength(1)
   for (const id of ids) expect(await database.client.result(id)).toBe('echoed')
@@ -32,7 +39,7 @@ test('of an offered batch only what there is room for is kept; the rest is hande
     return ctx.attempt
   })
   const executor = await database.start(waiting, { pollInterval: '1h', concurrency: 2 })
-  await until('it is idle', async () => (await database.query('select 1 from public.fw_executors where wants_work')).length === 1)
+  await untilIdle()
   const ids = await unseen('waiting', organizationId, 10)
   await offer()
   await until('the rest is handed back', async () => (await database.query("select 1 from public.fw_workflow_executions where workflow_name = 'waiting' and status = 'queued'")).length === 8)
@@ -45,7 +52,7 @@ test('what only another executor knows is handed back to it', async () => {
   const organizationId = await database.organization()
   const other = workflow({ name: 'other', input: z.object({}) }, (ctx) => ctx.attempt)
   const executor = await database.start(echo, { pollInterval: '1h' })
-  await until('it is idle', async () => (await database.query('select 1 from public.fw_executors where wants_work')).length === 1)
+  await untilIdle()
   await database.query(`select public.fw_register_executor('elsewhere', '[{"name": "other"}]')`)
   const [id] = await unseen('other', organizationId, 1)
   const [mine] = await unseen('echo', organizationId, 1)

@@ -9,6 +9,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
+  c_most_rescans constant integer := 8;
   v_executor public.fw_executors;
   v_room integer := p_room;
   v_cursor text;
@@ -17,7 +18,8 @@ declare
   v_organizations uuid[];
   v_strays text[];
   v_claimed integer;
-  v_again boolean := false;
+  v_rescans integer := 0;
+  v_settled boolean := false;
 begin
   if p_room is null or p_room < 0 then
     raise invalid_parameter_value using
@@ -39,6 +41,7 @@ begin
   v_rescan := clock_timestamp() >= v_executor.rescanned_at + 20 * v_executor.rescan_cost;
   while v_room > 0 loop
     v_rescan_started := clock_timestamp();
+    v_claimed := 0;
     select n.organizations, n.strays into v_organizations, v_strays
     from public.fw_next_organizations(v_cursor, v_room, v_rescan, p_organizations) n;
     if cardinality(v_organizations) > 0 then
@@ -48,12 +51,16 @@ begin
       v_cursor := v_organizations[cardinality(v_organizations)]::text;
     end if;
     if v_rescan then
-      perform public.fw_settle_strays(v_strays);
+      if v_rescans = 0 then
+        perform public.fw_settle_strays(v_strays);
+      end if;
       v_executor.rescanned_at := clock_timestamp();
       v_executor.rescan_cost := v_executor.rescanned_at - v_rescan_started;
-      -- Messages were visible but none could run: they have been settled, so some may be claimed now.
-      exit when v_again or cardinality(v_organizations) = 0 or v_claimed > 0;
-      v_again := true;
+      v_rescans := v_rescans + 1;
+      -- Again while it brings something: organizations may have had less than a batch each. Also after one that brought
+      -- nothing though messages were visible: these have been settled, so some may be claimed now.
+      exit when cardinality(v_organizations) = 0 or v_rescans = c_most_rescans or (v_claimed = 0 and v_settled);
+      v_settled := v_claimed = 0;
       continue;
     end if;
     -- Hinted work is handed over at once: the executor asks again anyway, for it has room.
