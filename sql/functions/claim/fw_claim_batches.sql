@@ -17,6 +17,7 @@ declare
   v_rescan_started timestamptz;
   v_organizations uuid[];
   v_strays text[];
+  v_is_all boolean;
   v_claimed integer;
   v_rescans integer := 0;
   v_settled boolean := false;
@@ -42,7 +43,7 @@ begin
   while v_room > 0 loop
     v_rescan_started := clock_timestamp();
     v_claimed := 0;
-    select n.organizations, n.strays into v_organizations, v_strays
+    select n.organizations, n.strays, n.is_all into v_organizations, v_strays, v_is_all
     from public.fw_next_organizations(v_cursor, v_room, v_rescan, p_organizations) n;
     if cardinality(v_organizations) > 0 then
       return query select * from public.fw_claim_organizations(p_executor_id, v_executor.workflows, v_organizations, v_room, v_rescan, v_room = p_room);
@@ -57,9 +58,10 @@ begin
       v_executor.rescanned_at := clock_timestamp();
       v_executor.rescan_cost := v_executor.rescanned_at - v_rescan_started;
       v_rescans := v_rescans + 1;
-      -- Again while it brings something: organizations may have had less than a batch each. Also after one that brought
-      -- nothing though messages were visible: these have been settled, so some may be claimed now.
-      exit when cardinality(v_organizations) = 0 or v_rescans = c_most_rescans or (v_claimed = 0 and v_settled);
+      -- Again while there are organizations left: those seen may have had less than a batch each. Also after one that
+      -- brought nothing though messages were visible: these have been settled, so some may be claimed now.
+      exit when cardinality(v_organizations) = 0 or v_rescans = c_most_rescans
+        or (v_is_all and v_claimed > 0) or (v_claimed = 0 and v_settled);
       v_settled := v_claimed = 0;
       continue;
     end if;

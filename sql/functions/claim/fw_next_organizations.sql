@@ -1,6 +1,6 @@
 create or replace function public.fw_next_organizations(
   p_after text, p_room integer, p_rescan boolean, p_hints uuid[],
-  out organizations uuid[], out strays text[]
+  out organizations uuid[], out strays text[], out is_all boolean
 )
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -16,6 +16,7 @@ declare
 begin
   organizations := '{}';
   strays := '{}';
+  is_all := true;
   if not p_rescan then
     for v_next in
       select s.organization_id, s.fw_worker_batch_size
@@ -77,10 +78,11 @@ begin
     elsif v_next.fw_execution_worker_enabled and v_next.places > 0 then
       organizations := organizations || v_next.organization_id;
       v_room := v_room - v_next.places;
-      exit when v_room <= 0;
+      is_all := v_room > 0;
+      exit when not is_all;
     end if;
   end loop;
 end
 $$;
 comment on function public.fw_next_organizations(text, integer, boolean, uuid[]) is
-  'Internal: the organizations that a claim serves next, round robin after p_after, as many as fill the room with a batch each. Without p_rescan only those known to have more work and the hinted ones. strays are organization keys of messages that no settings row belongs to.';
+  'Internal: the organizations that a claim serves next, round robin after p_after, as many as fill the room with a batch each. Without p_rescan only those known to have more work and the hinted ones. strays are organization keys of messages that no settings row belongs to; is_all says that the walk came round.';
