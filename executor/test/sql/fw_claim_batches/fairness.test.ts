@@ -95,5 +95,6 @@ test('ten thousand enabled organizations without work are not visited', async ()
   expect(one(await database.query('select * from public.fw_next_organizations($1, 100000, false, $2)', ['', []]))).toEqual({
     organizations: [],
     strays: [],
+    is_all: true,
   })
 })
