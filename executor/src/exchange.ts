@@ -62,7 +62,6 @@ export class Exchange {
   #pauseUntil = 0
   #troubles = 0
   #lastClaim = 0
-  /** The last claim left room, so the next enqueue sends a NOTIFY. */
 
   constructor(options: ExchangeOptions) {
     this.#options = options

@@ -82,8 +82,6 @@ export async function createDatabase(options: TestDatabaseOptions = {}): Promise
 
 /** Fails, naming them, if any row of fw_invariants counts a violation. */
 export async function expectInvariantsZero(pool: pg.Pool): Promise<void> {
-  const { rows: present } = await pool.query("select 1 where to_regclass('public.fw_invariants') is not null")
-  if (present.length === 0) return
   const { rows } = await pool.query<{ name: string; violations: string; detail: string | null }>(
     'select name, violations, detail from public.fw_invariants order by name',
   )

@@ -31,8 +31,9 @@ begin
   v_closed := array(select distinct r.organization_id from public.fw_worker_runs r where r.id = any (v_batches) and r.finished_at is not null);
   if cardinality(v_closed) > 0 then
     perform public.fw_release_semaphores(v_closed);
-    perform public.fw_wake_executors(organization_id) from unnest(v_closed) as organization_id;
   end if;
+  perform public.fw_wake_executors(o.organization_id)
+  from (select distinct e.organization_id from public.fw_workflow_executions e where e.id = any (v_released)) o;
   return query select place from generate_subscripts(p_execution_ids, 1) as place where place <> all (coalesce(v_places, '{}'));
 end
 $$;

@@ -84,16 +84,20 @@ describe('work that is handed back', () => {
     expect(await contents(database)).toEqual(before)
   })
 
-  test('wakes an executor that has room', async () => {
-    const { organizationId, x, y } = await scene({ batchSize: 1 })
-    const held = await claimOne(database, x)
+  test.each([
+    ['the whole batch', 1],
+    ['one execution of a batch whose others go on', 3],
+  ])('wakes an executor that has room: %s', async (_, count) => {
+    const { organizationId, x, y } = await scene({ batchSize: count }, count)
+    const all = await claim(database, x)
+    expect(all).toHaveLength(count)
     await claim(database, y)
     const heard: unknown[] = []
     const listener = await database.pool.connect()
     try {
       listener.on('notification', ({ payload }) => heard.push(payload))
       await listener.query('listen fw_work')
-      await release(database, x, [held])
+      await release(database, x, all.slice(0, 1))
       await listener.query('select')
       expect(heard).toEqual([`"${organizationId}"`])
     } finally {
