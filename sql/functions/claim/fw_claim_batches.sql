@@ -10,50 +10,72 @@ as $$
 #variable_conflict use_column
 declare
   c_most_rescans constant integer := 8;
-  v_executor public.fw_executors;
+  v_executor record;
   v_room integer := p_room;
   v_cursor text;
+  v_hints uuid[] := p_organizations;
   v_rescan boolean;
   v_rescan_started timestamptz;
+  v_live_workflows text[];
   v_organizations uuid[];
   v_strays text[];
   v_is_all boolean;
   v_claimed integer;
   v_rescans integer := 0;
   v_settled boolean := false;
+  v_void text;
 begin
   if p_room is null or p_room < 0 then
     raise invalid_parameter_value using
       message = format('the room is %s', coalesce(p_room::text, 'NULL')), hint = 'Pass how many executions the executor can take, 0 for none.';
   end if;
   -- A claim that a crash loses is a claim that never was, so it need not wait for the disk.
-  perform set_config('synchronous_commit', 'off', true);
-  select * into v_executor from public.fw_executors x where x.id = p_executor_id and x.stopped_at is null;
+  v_void := set_config('synchronous_commit', 'off', true);
+  select x.*, exists (
+      select from public.fw_executors other
+      where other.workflows <> x.workflows and other.stopped_at is null and other.last_seen_at > now() - interval '30 seconds'
+    ) as is_mixed
+  into v_executor from public.fw_executors x where x.id = p_executor_id and x.stopped_at is null;
   if not found then
     raise exception using errcode = 'FW002',
       message = format('executor %s is not registered, or has stopped', p_executor_id),
       hint = 'Call fw_register_executor and use the id that it returns.';
   end if;
 
+  v_live_workflows := case when v_executor.is_mixed then public.fw_live_workflows() else v_executor.workflows end;
   v_cursor := v_executor.claim_cursor;
   -- A rescan walks over every organization with waiting work, from its oldest message. It may meet many dead index entries
   -- while another transaction holds the xmin horizon, so it is spaced by 20 times what it cost while known organizations
   -- fill the room, and by twice that when they do not and it was slow.
-  v_rescan := clock_timestamp() >= v_executor.rescanned_at + 20 * v_executor.rescan_cost;
+  v_rescan := cardinality(v_hints) = 0 and clock_timestamp() >= v_executor.rescanned_at + 20 * v_executor.rescan_cost;
   while v_room > 0 loop
     v_rescan_started := clock_timestamp();
     v_claimed := 0;
-    select n.organizations, n.strays, n.is_all into v_organizations, v_strays, v_is_all
-    from public.fw_next_organizations(v_cursor, v_room, v_rescan, p_organizations) n;
+    if cardinality(v_hints) > 0 then
+      v_organizations := v_hints;
+    else
+      select n.organizations, n.strays, n.is_all into v_organizations, v_strays, v_is_all
+      from public.fw_next_organizations(v_cursor, v_room, v_rescan) n;
+    end if;
     if cardinality(v_organizations) > 0 then
-      return query select * from public.fw_claim_organizations(p_executor_id, v_executor.workflows, v_organizations, v_room, v_rescan, v_room = p_room);
+      return query select * from public.fw_claim_organizations(
+        p_executor_id, v_executor.workflows, v_live_workflows, v_organizations, v_room, v_rescan, v_room = p_room);
       get diagnostics v_claimed = row_count;
       v_room := v_room - v_claimed;
+    end if;
+    if cardinality(v_hints) > 0 then
+      -- Hinted work is handed over at once, for the executor asks again when it has room, but a rescan is not put off for long.
+      exit when v_claimed > 0 and clock_timestamp() < v_executor.rescanned_at + interval '1 second';
+      v_hints := '{}';
+      v_rescan := v_claimed > 0;
+      continue;
+    end if;
+    if cardinality(v_organizations) > 0 then
       v_cursor := v_organizations[cardinality(v_organizations)]::text;
     end if;
     if v_rescan then
       if v_rescans = 0 then
-        perform public.fw_settle_strays(v_strays);
+        v_void := public.fw_settle_strays(v_strays);
       end if;
       v_executor.rescanned_at := clock_timestamp();
       v_executor.rescan_cost := v_executor.rescanned_at - v_rescan_started;
@@ -65,16 +87,18 @@ begin
       v_settled := v_claimed = 0;
       continue;
     end if;
-    -- Hinted work is handed over at once: the executor asks again anyway, for it has room.
-    exit when v_room < p_room and cardinality(p_organizations) > 0;
     v_rescan := true;
     exit when v_executor.rescan_cost > interval '20 ms'
       and clock_timestamp() < v_executor.rescanned_at + 2 * v_executor.rescan_cost;
   end loop;
 
-  update public.fw_executors x set last_seen_at = now(), wants_work = v_room > 0, claim_cursor = v_cursor,
-    rescanned_at = v_executor.rescanned_at, rescan_cost = v_executor.rescan_cost
-  where x.id = p_executor_id;
+  if v_rescans > 0 or v_cursor <> v_executor.claim_cursor or v_executor.wants_work <> (v_room > 0)
+    or v_executor.last_seen_at < now() - interval '1 second'
+  then
+    update public.fw_executors x set last_seen_at = now(), wants_work = v_room > 0, claim_cursor = v_cursor,
+      rescanned_at = v_executor.rescanned_at, rescan_cost = v_executor.rescan_cost
+    where x.id = p_executor_id;
+  end if;
 end
 $$;
 comment on function public.fw_claim_batches(uuid, integer, uuid[]) is

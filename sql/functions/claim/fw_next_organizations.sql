@@ -1,5 +1,5 @@
 create or replace function public.fw_next_organizations(
-  p_after text, p_room integer, p_rescan boolean, p_hints uuid[],
+  p_after text, p_room integer, p_rescan boolean,
   out organizations uuid[], out strays text[], out is_all boolean
 )
 language plpgsql
@@ -19,10 +19,6 @@ begin
   is_all := true;
   if not p_rescan then
     for v_next in
-      select s.organization_id, s.fw_worker_batch_size
-      from unnest(p_hints) as hint
-      join public.fw_module_settings s on s.organization_id = hint and s.fw_execution_worker_enabled
-      union all
       (select s.organization_id, s.fw_worker_batch_size from public.fw_module_settings s
        where s.worker_has_more and s.fw_execution_worker_enabled and s.organization_id::text > p_after
        order by s.organization_id)
@@ -31,7 +27,6 @@ begin
        where s.worker_has_more and s.fw_execution_worker_enabled and s.organization_id::text <= p_after
        order by s.organization_id)
     loop
-      continue when v_next.organization_id = any (organizations);
       organizations := organizations || v_next.organization_id;
       v_room := v_room - v_next.fw_worker_batch_size;
       exit when v_room <= 0;
@@ -84,5 +79,5 @@ begin
   end loop;
 end
 $$;
-comment on function public.fw_next_organizations(text, integer, boolean, uuid[]) is
-  'Internal: the organizations that a claim serves next, round robin after p_after, as many as fill the room with a batch each. Without p_rescan only those known to have more work and the hinted ones. strays are organization keys of messages that no settings row belongs to; is_all says that the walk came round.';
+comment on function public.fw_next_organizations(text, integer, boolean) is
+  'Internal: the organizations that a claim serves next, round robin after p_after, as many as fill the room with a batch each. Without p_rescan only those known to have more work. strays are organization keys of messages that no settings row belongs to; is_all says that the walk came round.';

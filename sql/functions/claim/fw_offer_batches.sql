@@ -8,11 +8,11 @@ declare
 begin
   -- A second time when what was visible could not run: it has been settled, so some may be claimed now.
   for v_try in 1..2 loop
-    v_organizations := (public.fw_next_organizations('', p_room, true, '{}')).organizations;
+    v_organizations := (public.fw_next_organizations('', p_room, true)).organizations;
     exit when cardinality(v_organizations) = 0 or cardinality(v_workflows) = 0;
     return query
       with offered as materialized (
-        select distinct c.batch_id from public.fw_claim_organizations(null, v_workflows, v_organizations, p_room, true, true) c
+        select distinct c.batch_id from public.fw_claim_organizations(null, v_workflows, v_workflows, v_organizations, p_room, true, true) c
       ), told as materialized (
         select o.batch_id, pg_notify('fw_batch', to_json(o.batch_id)::text) from offered o
       )

@@ -1,6 +1,7 @@
-create or replace function public.fw_reserve_places(p_organizations uuid[], p_room integer, p_wait boolean)
-returns table (
-  organization_id uuid, claim_floor timestamptz, batch_size integer, lease_seconds integer, epoch bigint, places integer, quota integer
+create or replace function public.fw_reserve_places(
+  p_organizations uuid[], p_room integer, p_wait boolean,
+  out organizations uuid[], out floors timestamptz[], out batch_sizes integer[], out leases integer[], out epochs bigint[],
+  out places integer[], out quotas integer[], out first_batches integer[], out batches integer
 )
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -8,9 +9,12 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set jit = off
 as $$
-#variable_conflict use_column
 declare
   v_locked uuid[];
+  v_free integer[];
+  v_quantum integer;       -- of all of them together
+  v_each integer;          -- batches that each is due
+  v_room integer := p_room;
 begin
   -- The row lock makes the semaphore exact. An organization that another claim is serving is skipped; if that leaves none,
   -- the first is waited for, since losing a race is not the same as having no work.
@@ -21,32 +25,35 @@ begin
       for no key update of s skip locked);
     exit when cardinality(v_locked) > 0 or not p_wait or v_try = 2 or not public.fw_wait_for_organization(p_organizations[1]);
   end loop;
+  batches := 0;
+  if cardinality(v_locked) = 0 then
+    return;
+  end if;
 
-  -- Only now, under the lock, are the places in use counted. The quantum is one batch, or as many as fill the room when a
-  -- batch each does not.
-  return query
-    select r.organization_id, r.claim_floor, r.batch_size, r.lease_seconds, r.epoch, r.places, r.quota
-    from (
-      select w.*, least(w.wanted, p_room - coalesce(sum(w.wanted) over (
-        order by w.position rows between unbounded preceding and 1 preceding), 0))::integer as quota
-      from (
-        select array_position(p_organizations, s.organization_id) as position, s.organization_id,
-          s.worker_claim_floor as claim_floor, s.fw_worker_batch_size as batch_size,
-          s.fw_worker_visibility_timeout_seconds as lease_seconds, s.worker_semaphore_epoch as epoch,
-          s.fw_worker_batch_size * s.fw_worker_concurrency as places,
-          greatest(0, least(
-            s.fw_worker_batch_size * greatest(1, ceil(p_room::numeric / sum(s.fw_worker_batch_size) over ())),
-            s.fw_worker_batch_size * s.fw_worker_concurrency - coalesce((
-              select sum(r.open) from public.fw_worker_runs r
-              where r.organization_id = s.organization_id and r.finished_at is null
-                and r.semaphore_epoch = s.worker_semaphore_epoch and r.lease_expires_at > now()), 0))) as wanted
-        from public.fw_module_settings s
-        where s.organization_id = any (v_locked)
-      ) w
-    ) r
-    where r.quota > 0
-    order by r.position;
+  -- Only now, under the lock, are the places in use counted.
+  select array_agg(s.organization_id), array_agg(s.worker_claim_floor), array_agg(s.fw_worker_batch_size),
+    array_agg(s.fw_worker_visibility_timeout_seconds), array_agg(s.worker_semaphore_epoch), array_agg(s.places),
+    array_agg(s.places - s.used), sum(s.fw_worker_batch_size)
+  into organizations, floors, batch_sizes, leases, epochs, places, v_free, v_quantum
+  from (
+    select s.*, s.fw_worker_batch_size * s.fw_worker_concurrency as places, coalesce((
+        select sum(r.open) from public.fw_worker_runs r
+        where r.organization_id = s.organization_id and r.finished_at is null
+          and r.semaphore_epoch = s.worker_semaphore_epoch and r.lease_expires_at > now()), 0)::integer as used
+    from public.fw_module_settings s
+    where s.organization_id = any (v_locked)
+    order by array_position(p_organizations, s.organization_id)
+  ) s;
+
+  -- The quantum is one batch, or as many as fill the room when a batch each does not.
+  v_each := greatest(1, ceil(p_room::numeric / v_quantum));
+  for v_position in 1..cardinality(organizations) loop
+    quotas[v_position] := greatest(0, least(batch_sizes[v_position] * v_each, v_free[v_position], v_room));
+    first_batches[v_position] := batches + 1;
+    batches := batches + ceil(quotas[v_position]::numeric / batch_sizes[v_position]);
+    v_room := v_room - quotas[v_position];
+  end loop;
 end
 $$;
 comment on function public.fw_reserve_places(uuid[], integer, boolean) is
-  'Internal: locks the settings of these organizations and deals the room out to them, in their order, a batch each and never more than their semaphores have free. p_wait: the caller holds no lock yet, so an organization may be waited for.';
+  'Internal: locks the settings of these organizations and deals the room out to them, in their order, a batch each and never more than their semaphores have free. The arrays have a place for each organization that was locked: its settings, the places of its semaphore, its quota, and the number of its first batch out of so many batches. p_wait: the caller holds no lock yet, so an organization may be waited for.';

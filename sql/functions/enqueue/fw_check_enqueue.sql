@@ -25,12 +25,13 @@ begin
       message = format('the input of workflow %L at position %s is NULL', p_workflow, v_position),
       hint = 'Pass a JSON value; JSON null is ''null''::jsonb.';
   end if;
-  if p_idempotency_keys is not null and cardinality(p_idempotency_keys) <> cardinality(p_inputs) then
+  if p_idempotency_keys is null then
+    null;
+  elsif cardinality(p_idempotency_keys) <> cardinality(p_inputs) then
     raise invalid_parameter_value using
       message = format('%s idempotency keys for %s inputs', cardinality(p_idempotency_keys), cardinality(p_inputs)),
       hint = 'Pass one key for each input, NULL where there is none.';
-  end if;
-  if exists (select from unnest(p_idempotency_keys) as key where length(key) not between 1 and 500) then
+  elsif exists (select from unnest(p_idempotency_keys) as key where length(key) not between 1 and 500) then
     raise invalid_parameter_value using
       message = 'an idempotency key has a length outside 1 to 500 characters', hint = 'Pass NULL for no key.';
   end if;

@@ -15,14 +15,19 @@ declare
   v_count constant integer := coalesce(cardinality(p_inputs), 0);
   v_not_before constant timestamptz := now() + p_delay;
   v_ids uuid[];
-  v_created uuid[];
+  v_id uuid;
+  v_created bigint;
+  v_void text;
 begin
-  perform public.fw_check_enqueue(p_workflow, p_inputs, p_organization_id, p_idempotency_keys, p_delay);
+  -- Called by assignment, here and below: cheaper than PERFORM, and an enqueue of one is short enough to show it.
+  v_void := public.fw_check_enqueue(p_workflow, p_inputs, p_organization_id, p_idempotency_keys, p_delay);
   if not exists (select from public.fw_module_settings s where s.organization_id = p_organization_id) then
     insert into public.fw_module_settings (organization_id) values (p_organization_id) on conflict do nothing;
   end if;
 
-  v_ids := array(select public.fw_uuid() from generate_series(1, v_count));
+  for v_position in 1..v_count loop
+    v_ids[v_position] := public.fw_uuid();
+  end loop;
   with created as (
     insert into public.fw_workflow_executions
       (id, workflow_name, workflow_version, organization_id, input, metadata, idempotency_key, msg_id)
@@ -39,13 +44,15 @@ begin
       'execution_id', c.id, 'organization_id', p_organization_id, 'workflow_name', p_workflow, 'attempt', 1)
     from created c
   )
-  select array_agg(c.id) into v_created from created c;
+  select count(*) into v_created from created;
 
-  if p_delay <= interval '0' and v_created is not null then
-    perform public.fw_wake_executors(p_organization_id);
+  if p_delay <= interval '0' and v_created > 0 then
+    v_void := public.fw_wake_executors(p_organization_id);
   end if;
-  if coalesce(cardinality(v_created), 0) = v_count then
-    return query select id from unnest(v_ids) as id;
+  if v_created = v_count then
+    foreach v_id in array coalesce(v_ids, '{}') loop
+      return next v_id;
+    end loop;
   else
     -- A new statement, so a row that another transaction has committed meanwhile is seen.
     return query

@@ -20,6 +20,7 @@ declare
   v_done_messages bigint[];
   v_refused integer;
   v_closed uuid[];
+  v_void text;
 begin
   v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
   -- While the batch is locked nobody else ends the run of its executions, so what is read here stays true.
@@ -60,7 +61,7 @@ begin
     )
     select array_agg(distinct c.organization_id) into v_closed from closed c where c.finished_at is not null;
     if v_closed is not null then
-      perform public.fw_release_semaphores(v_closed);
+      v_void := public.fw_release_semaphores(v_closed);
     end if;
   end if;
 
