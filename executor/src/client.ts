@@ -4,7 +4,7 @@ import { type Duration, toMilliseconds } from './duration.js'
 import { ExecutionFailedError, ResultTimeoutError, UnknownExecutionError, UsageError } from './errors.js'
 import { toJson } from './json.js'
 import type { Queryable } from './protocol.js'
-import type { Workflow } from './workflow.js'
+import { parseInput, type Workflow } from './workflow.js'
 
 declare const outputOf: unique symbol
 
@@ -81,12 +81,12 @@ export class Client {
   ): Promise<ExecutionId<Output>[]> {
     const { organizationId, idempotencyKeys, metadata } = options
     const name = typeof workflow === 'string' ? workflow : workflow.name
-    if (typeof workflow !== 'string') for (const input of inputs) await checkInput(workflow, input)
+    if (typeof workflow !== 'string') await checkInputs(workflow, inputs)
     const { rows } = await (options.transaction ?? this.#pool).query<[string]>({
-      text: `select * from public.fw_enqueue_many($1, $2::jsonb[], $3, $4::text[], make_interval(secs => $5), $6::jsonb)`,
+      text: `select * from public.fw_enqueue_many($1, array(select jsonb_array_elements($2::jsonb)), $3, $4::text[], make_interval(secs => $5), $6::jsonb)`,
       values: [
         name,
-        inputs.map((input) => toJson(input, `the input of workflow '${name}'`)),
+        `[${inputs.map((input) => toJson(input, `the input of workflow '${name}'`)).join()}]`,
         organizationId,
         idempotencyKeys ?? null,
         toMilliseconds(options.delay ?? 0, 'the delay') / 1000,
@@ -127,9 +127,12 @@ export class Client {
   }
 }
 
-async function checkInput<Input>(workflow: Workflow<Input>, input: Input): Promise<void> {
-  const checked = await workflow.schema.safeParseAsync(input)
-  if (!checked.success) {
-    throw new UsageError(`the input does not fit the schema of workflow '${workflow.name}'; nothing was enqueued`, { cause: checked.error })
+async function checkInputs<Input>(workflow: Workflow<Input>, inputs: readonly Input[]): Promise<void> {
+  for (const input of inputs) {
+    const parsed = parseInput(workflow, input)
+    const checked = parsed instanceof Promise ? await parsed : parsed
+    if (!checked.success) {
+      throw new UsageError(`the input does not fit the schema of workflow '${workflow.name}'; nothing was enqueued`, { cause: checked.error })
+    }
   }
 }

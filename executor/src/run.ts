@@ -1,7 +1,6 @@
 // One execution in this executor, from its claim to its outcome: the context that its handler sees, the checkpoints that
 // are not yet durable, and how what the handler throws is understood.
 import type pg from 'pg'
-import { z } from 'zod'
 import type { Context, StepOptions, StepScope, TransactionClient, TransactionResult } from './context.js'
 import { sqlState } from './database-errors.js'
 import { LONGEST_TIMER_MS, toMilliseconds } from './duration.js'
@@ -10,7 +9,7 @@ import { toJson } from './json.js'
 import { type Checkpoint, type Claim, SQLSTATE } from './protocol.js'
 import { type Failed, failedBy, failedByInput } from './thrown.js'
 import { inTransaction, isQueryResult } from './transaction.js'
-import type { Workflow } from './workflow.js'
+import { parseInput, type Workflow } from './workflow.js'
 
 /** What a run needs of the executor around it. */
 export interface RunSupport {
@@ -90,7 +89,7 @@ export class Run {
 
   async #handle(): Promise<Outcome> {
     try {
-      const input = await parse(this.#workflow.schema, this.claim.input)
+      const input = await parseInput(this.#workflow, this.claim.input)
       if (!input.success) return failedByInput(input.error)
       const result = await this.#workflow.run(this.#context(), input.data)
       return { kind: 'completed', output: toJson(result, `the output of workflow '${this.#workflow.name}'`) }
@@ -222,14 +221,5 @@ export class Run {
   #throwIfStopped(): void {
     if (this.#stopped !== undefined) throw this.#stopped
     if (this.#failure !== undefined) throw this.#failure
-  }
-}
-
-async function parse(schema: z.ZodType, input: unknown): Promise<z.ZodSafeParseResult<unknown>> {
-  try {
-    return schema.safeParse(input)
-  } catch (error) {
-    if (error instanceof z.core.$ZodAsyncError) return await schema.safeParseAsync(input)
-    throw error
   }
 }

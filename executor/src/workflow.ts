@@ -1,5 +1,5 @@
 // Defining a workflow: a name, the schema of its input, how it is retried, and the handler that runs it.
-import type { z } from 'zod'
+import { z } from 'zod'
 import type { Context } from './context.js'
 import { type Duration, toMilliseconds } from './duration.js'
 import { UsageError } from './errors.js'
@@ -79,6 +79,19 @@ export function workflow<Schema extends z.ZodType, Output>(
 /** Whether a value, such as an export of a module, was made by workflow(). */
 export function isWorkflow(value: unknown): value is Workflow {
   return typeof value === 'object' && value !== null && WORKFLOW in value
+}
+
+/** Checks an input against the schema of its workflow; without a turn of the event loop where the schema allows. */
+export function parseInput(
+  { schema }: Workflow,
+  input: unknown,
+): z.ZodSafeParseResult<unknown> | Promise<z.ZodSafeParseResult<unknown>> {
+  try {
+    return schema.safeParse(input)
+  } catch (error) {
+    if (error instanceof z.core.$ZodAsyncError) return schema.safeParseAsync(input)
+    throw error
+  }
 }
 
 function inRange(value: number, low: number, high: number, name: string, what: string, whole: boolean): number {

@@ -40,14 +40,8 @@ begin
   end if;
 
   if cardinality(p_step_items) > 0 then
-    insert into public.fw_execution_steps
-      (execution_id, node_id, organization_id, step_index, attempt_number, status, output_data, started_at, completed_at, duration_ms)
-    select p_execution_ids[c.item], c.name, v_organizations[c.item], c.step_index, v_attempts[c.item], 'completed', c.output,
-      now() - make_interval(secs => c.duration_ms / 1000.0), now(), c.duration_ms
-    from unnest(p_step_items, p_step_names, p_step_indexes, p_step_outputs, p_step_durations_ms)
-      as c (item, name, step_index, output, duration_ms)
-    where v_attempts[c.item] is not null
-    on conflict (execution_id, node_id) do nothing;
+    v_void := public.fw_record_steps(
+      p_execution_ids, v_organizations, v_attempts, p_step_items, p_step_names, p_step_indexes, p_step_outputs, p_step_durations_ms);
   end if;
 
   if v_done_items is not null then
