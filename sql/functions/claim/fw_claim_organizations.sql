@@ -78,22 +78,28 @@ begin
         v_places.leases[s.position], v_now + make_interval(secs => v_places.leases[s.position]), case when p_executor_id is not null then v_now end
       from started s
       group by s.batch_id, s.organization_id, s.position
-      returning id, organization_id, size
+      returning organization_id, size
+    ), tally as (
+      -- By union, not by joins: their cost grows in line with the organizations. All batches of one but the last are full.
+      select t.organization_id, max(t.quota) as quota, count(t.vt) as picked, max(t.vt) as last_vt, min(t.size) as last_size
+      from (
+        select o.organization_id, o.quota, null::timestamptz as vt, null::integer as size
+        from unnest(v_places.organizations, v_places.quotas) as o (organization_id, quota)
+        union all
+        select v_places.organizations[p.position], null, p.vt, null from unnest(v_positions, v_vts) as p (position, vt)
+        union all
+        select r.organization_id, null, null, r.size from opened r
+      ) t
+      group by t.organization_id
     ), noted as (
       update public.fw_module_settings s set
-        worker_running = s.worker_running or b.last_size is not null,
-        worker_last_run_at = case when b.last_size is not null then v_now else s.worker_last_run_at end,
-        worker_last_batch_size = coalesce(b.last_size, s.worker_last_batch_size),
-        worker_has_more = coalesce(p.picked, 0) = o.quota,
-        worker_claim_floor = coalesce(p.last_vt, s.worker_claim_floor)
-      from unnest(v_places.organizations, v_places.quotas) with ordinality as o (organization_id, quota, position)
-      left join (
-        select p.position, count(*) as picked, max(p.vt) as last_vt from unnest(v_positions, v_vts) as p (position, vt) group by 1
-      ) p on p.position = o.position
-      left join (
-        select r.organization_id, (array_agg(r.size order by r.id desc))[1] as last_size from opened r group by 1
-      ) b on b.organization_id = o.organization_id
-      where s.organization_id = o.organization_id and o.quota > 0 and (p.picked > 0 or s.worker_has_more)
+        worker_running = s.worker_running or t.last_size is not null,
+        worker_last_run_at = case when t.last_size is not null then v_now else s.worker_last_run_at end,
+        worker_last_batch_size = coalesce(t.last_size, s.worker_last_batch_size),
+        worker_has_more = t.picked = t.quota,
+        worker_claim_floor = coalesce(t.last_vt, s.worker_claim_floor)
+      from tally t
+      where s.organization_id = t.organization_id and t.quota > 0 and (t.picked > 0 or s.worker_has_more)
     )
     select s.batch_id, s.organization_id, v_places.leases[s.position], s.id, s.workflow_name, s.workflow_version, s.retry_count + 1, s.input,
       case when s.started_at <> v_now then public.fw_completed_steps(s.id) end
