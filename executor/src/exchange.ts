@@ -10,7 +10,7 @@ import type { Logger } from './logger.js'
 import { troubleOf } from './database-errors.js'
 import { Delivery } from './delivery.js'
 import { LeaseLostError } from './errors.js'
-import { type Item, Outbox } from './outbox.js'
+import { type Item, Outbox, PATIENCE_MS } from './outbox.js'
 import * as protocol from './protocol.js'
 import type { Outcome, Run } from './run.js'
 
@@ -59,6 +59,7 @@ export class Exchange {
   #claiming = false
   #closed = false
   #scheduled = false
+  #isPatient = false
   #pauseUntil = 0
   #troubles = 0
   #lastClaim = 0
@@ -115,7 +116,7 @@ export class Exchange {
   }
 
   noteCheckpoint(run: Run): void {
-    if (this.#outbox.note(run)) this.#after(30)
+    if (this.#outbox.note(run)) this.#sendPatientItems()
   }
 
   /** Resolves when everything that the run has completed is durable; at once when it is already. */
@@ -161,10 +162,21 @@ export class Exchange {
     })
   }
 
-  #after(milliseconds: number): void {
+  /** One timer for all that waits in the outbox without hurry. */
+  #sendPatientItems(): void {
+    if (this.#isPatient) return
+    this.#isPatient = true
+    this.#after(PATIENCE_MS, () => {
+      this.#isPatient = false
+      if (this.#outbox.size > 0) this.#sendPatientItems()
+    })
+  }
+
+  #after(milliseconds: number, then?: () => void): void {
     const timer = setTimeout(() => {
       this.#timers.delete(timer)
       this.#schedule()
+      then?.()
     }, milliseconds)
     this.#timers.add(timer)
   }

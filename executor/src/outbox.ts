@@ -20,7 +20,7 @@ export interface Item {
 }
 
 /** How long a checkpoint waits for company, in milliseconds. */
-const PATIENCE_MS = 25
+export const PATIENCE_MS = 25
 
 /** Characters after which a group is full; a single item may be larger. */
 const FULL = 4_000_000
@@ -35,7 +35,7 @@ export class Outbox {
     return this.#items.size
   }
 
-  /** A run has a checkpoint that need not be hurried. Returns whether a timer is due for it. */
+  /** A run has a checkpoint that need not be hurried. Returns whether this gave it a place. */
   note(run: Run): boolean {
     if (this.#items.has(run) || this.#dropped.has(run)) return false
     this.#place(run).notBefore = performance.now() + PATIENCE_MS

@@ -42,10 +42,12 @@ export class Run {
   /** Made when somebody asks for the signal: most runs never do. */
   #abort: AbortController | undefined
   readonly #scope: StepScope
-  readonly #completed: Map<string, unknown>
+  /** Results of earlier attempts; undefined when there are none. */
+  readonly #completed: Map<string, unknown> | undefined
   readonly #names = new Set<string>()
-  /** Steps that run, each until it is settled. */
-  readonly #open = new Set<Promise<void>>()
+  /** Steps that run, each until it is settled, and who waits for there to be none. */
+  #open = 0
+  #whenIdle: (() => void) | undefined
   #ended = false
   #failure: PermanentError | undefined
 
@@ -53,13 +55,8 @@ export class Run {
     this.claim = claim
     this.#workflow = workflow
     this.#support = support
-    this.#completed = new Map(claim.steps.map(({ name, output }) => [name, output]))
-    const signal = (): AbortSignal => this.#signal()
-    this.#scope = {
-      get signal() {
-        return signal()
-      },
-    }
+    if (claim.steps.length > 0) this.#completed = new Map(claim.steps.map(({ name, output }) => [name, output]))
+    this.#scope = new Scope(() => this.#signal())
   }
 
   /** Stops the run: its signal fires, and no step of it starts or is recorded any more. */
@@ -77,8 +74,10 @@ export class Run {
   async execute(): Promise<Outcome> {
     const outcome = await this.#handle()
     // Also one that the handler did not wait for: its result is recorded, and it does not run beside the next attempt.
-    while (this.#open.size > 0 && this.#stopped === undefined) {
-      await Promise.all(this.#open)
+    while (this.#open > 0 && this.#stopped === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#whenIdle = resolve
+      })
       await new Promise((resolve) => setImmediate(resolve))
     }
     this.#ended = true
@@ -108,27 +107,21 @@ export class Run {
   }
 
   #context(): Context {
-    const { executionId, organizationId, attempt } = this.claim
-    const scope = this.#scope
-    return {
-      executionId,
-      organizationId,
-      attempt,
-      get signal() {
-        return scope.signal
-      },
-      step: (name, fn, options) => this.#follow(this.#step(name, fn, options)),
-      transaction: (name, fn) => this.#follow(this.#transaction(name, fn)),
-    }
+    return new RunContext(
+      this.claim,
+      this.#scope,
+      (name, fn, options) => this.#follow(this.#step(name, fn, options)),
+      (name, fn) => this.#follow(this.#transaction(name, fn)),
+    )
   }
 
   /** Remembers a step until it is settled. One that the handler forgets does not end the process when it fails. */
   #follow<Result>(step: Promise<Result>): Promise<Result> {
-    const forget = () => {
-      this.#open.delete(settled)
+    this.#open++
+    const settled = () => {
+      if (--this.#open === 0) this.#whenIdle?.()
     }
-    const settled = step.then(forget, forget)
-    this.#open.add(settled)
+    step.then(settled, settled)
     return step
   }
 
@@ -138,7 +131,7 @@ export class Run {
     options: StepOptions = {},
   ): Promise<Result> {
     const place = this.#place(name)
-    if (this.#completed.has(place.name)) return this.#completed.get(place.name) as Result
+    if (this.#completed?.has(place.name) === true) return this.#completed.get(place.name) as Result
     await this.#support.makeDurable(this)
     this.#throwIfStopped()
     const started = performance.now()
@@ -153,7 +146,7 @@ export class Run {
 
   async #transaction<Result>(name: string, fn: (sql: TransactionClient) => Promise<Result>): Promise<TransactionResult<Result>> {
     const place = this.#place(name)
-    if (this.#completed.has(place.name)) return this.#completed.get(place.name) as TransactionResult<Result>
+    if (this.#completed?.has(place.name) === true) return this.#completed.get(place.name) as TransactionResult<Result>
     await this.#support.makeDurable(this)
     this.#throwIfStopped()
     const client = await this.#support.connect()
@@ -221,5 +214,41 @@ export class Run {
   #throwIfStopped(): void {
     if (this.#stopped !== undefined) throw this.#stopped
     if (this.#failure !== undefined) throw this.#failure
+  }
+}
+
+// Classes, because an object literal with a getter is several times as expensive to make, and every run makes two.
+class Scope implements StepScope {
+  readonly #get: () => AbortSignal
+
+  constructor(get: () => AbortSignal) {
+    this.#get = get
+  }
+
+  get signal(): AbortSignal {
+    return this.#get()
+  }
+}
+
+class RunContext implements Context {
+  readonly executionId: string
+  readonly organizationId: string
+  readonly attempt: number
+  // Fields, so that a handler may take them out of the context.
+  readonly step: Context['step']
+  readonly transaction: Context['transaction']
+  readonly #scope: StepScope
+
+  constructor(claim: Claim, scope: StepScope, step: Context['step'], transaction: Context['transaction']) {
+    this.executionId = claim.executionId
+    this.organizationId = claim.organizationId
+    this.attempt = claim.attempt
+    this.#scope = scope
+    this.step = step
+    this.transaction = transaction
+  }
+
+  get signal(): AbortSignal {
+    return this.#scope.signal
   }
 }
