@@ -11,6 +11,10 @@ declare const outputOf: unique symbol
 /** Id of an execution, a uuid; remembers the type of the output for result(). */
 export type ExecutionId<Output = unknown> = string & { readonly [outputOf]?: Output }
 
+/**
+ * The database's URL, for connections of the client's own, which prepare their statements: direct, or through a pooler that
+ * supports that (PgBouncer from 1.21). Or a pool of the caller's, on which no statement is prepared.
+ */
 export type ClientOptions = { connectionString: string } | { pool: pg.Pool }
 
 export interface EnqueueOptions {
@@ -64,12 +68,15 @@ export class Client {
     input: Input,
     options: EnqueueOneOptions,
   ): Promise<ExecutionId<Output>> {
-    const { idempotencyKey, ...others } = options
-    const [id] = await this.enqueueMany(workflow, [input], {
-      ...others,
-      ...(idempotencyKey === undefined ? {} : { idempotencyKeys: [idempotencyKey] }),
-    })
-    if (id === undefined) throw new Error('fw_enqueue_many returned no id')
+    const [id] = await this.#enqueue<Output>(
+      options,
+      'fw_enqueue',
+      'select public.fw_enqueue($1, $2, $3, $4, make_interval(secs => $5), $6)',
+      nameOf(workflow),
+      (await toTexts(workflow, [input])).join(),
+      options.idempotencyKey,
+    )
+    if (id === undefined) throw new Error('fw_enqueue returned no id')
     return id
   }
 
@@ -79,17 +86,34 @@ export class Client {
     inputs: readonly Input[],
     options: EnqueueManyOptions,
   ): Promise<ExecutionId<Output>[]> {
-    const { organizationId, idempotencyKeys, metadata } = options
-    const name = typeof workflow === 'string' ? workflow : workflow.name
-    if (typeof workflow !== 'string') await checkInputs(workflow, inputs)
-    const { rows } = await (options.transaction ?? this.#pool).query<[string]>({
-      text: `select * from public.fw_enqueue_many($1, array(select jsonb_array_elements($2::jsonb)), $3, $4::text[], make_interval(secs => $5), $6::jsonb)`,
+    return await this.#enqueue<Output>(
+      options,
+      'fw_enqueue_many',
+      'select * from public.fw_enqueue_many($1, array(select jsonb_array_elements($2)), $3, $4, make_interval(secs => $5), $6)',
+      nameOf(workflow),
+      `[${(await toTexts(workflow, inputs)).join()}]`,
+      options.idempotencyKeys,
+    )
+  }
+
+  async #enqueue<Output>(
+    { organizationId, delay, metadata, transaction }: EnqueueOptions,
+    name: string,
+    text: string,
+    workflow: string,
+    input: string,
+    keys: unknown,
+  ): Promise<ExecutionId<Output>[]> {
+    const { rows } = await (transaction ?? this.#pool).query<[string]>({
+      // Prepared on connections of our own only: others may go through a pooler that knows no prepared statements.
+      ...(this.#ownsPool && transaction === undefined ? { name } : {}),
+      text,
       values: [
-        name,
-        `[${inputs.map((input) => toJson(input, `the input of workflow '${name}'`)).join()}]`,
+        workflow,
+        input,
         organizationId,
-        idempotencyKeys ?? null,
-        toMilliseconds(options.delay ?? 0, 'the delay') / 1000,
+        keys ?? null,
+        toMilliseconds(delay ?? 0, 'the delay') / 1000,
         metadata === undefined ? null : toJson(metadata, 'the metadata'),
       ],
       rowMode: 'array',
@@ -127,12 +151,21 @@ export class Client {
   }
 }
 
-async function checkInputs<Input>(workflow: Workflow<Input>, inputs: readonly Input[]): Promise<void> {
-  for (const input of inputs) {
-    const parsed = parseInput(workflow, input)
-    const checked = parsed instanceof Promise ? await parsed : parsed
-    if (!checked.success) {
-      throw new UsageError(`the input does not fit the schema of workflow '${workflow.name}'; nothing was enqueued`, { cause: checked.error })
+function nameOf(workflow: Workflow | string): string {
+  return typeof workflow === 'string' ? workflow : workflow.name
+}
+
+/** Checks the inputs and makes JSON of them. */
+async function toTexts<Input>(workflow: Workflow<Input> | string, inputs: readonly Input[]): Promise<string[]> {
+  const what = `the input of workflow '${nameOf(workflow)}'`
+  if (typeof workflow !== 'string') {
+    for (const input of inputs) {
+      const parsed = parseInput(workflow, input)
+      const checked = parsed instanceof Promise ? await parsed : parsed
+      if (!checked.success) {
+        throw new UsageError(`the input does not fit the schema of workflow '${workflow.name}'; nothing was enqueued`, { cause: checked.error })
+      }
     }
   }
+  return inputs.map((input) => toJson(input, what))
 }

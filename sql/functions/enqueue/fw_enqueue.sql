@@ -11,8 +11,9 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  return public.fw_enqueue_many(
-    p_workflow, array[p_input], p_organization_id, array[p_idempotency_key], p_delay, p_metadata, p_workflow_version);
+  return (public.fw_create_executions(
+    p_workflow, array[p_input], p_organization_id, case when p_idempotency_key is not null then array[p_idempotency_key] end,
+    p_delay, p_metadata, p_workflow_version))[1];
 end
 $$;
 comment on function public.fw_enqueue(text, jsonb, uuid, text, interval, jsonb, text) is

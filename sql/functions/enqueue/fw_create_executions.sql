@@ -1,0 +1,70 @@
+create or replace function public.fw_create_executions(
+  p_workflow text, p_inputs jsonb[], p_organization_id uuid, p_idempotency_keys text[], p_delay interval, p_metadata jsonb,
+  p_workflow_version text
+) returns uuid[]
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+  v_count constant integer := coalesce(cardinality(p_inputs), 0);
+  v_not_before constant timestamptz := now() + p_delay;
+  v_ids uuid[] := '{}';
+  v_messages bigint[];
+  -- All but the execution: setting that one is a third of the cost of building each message.
+  v_message constant jsonb := jsonb_build_object(
+    'execution_id', null, 'organization_id', p_organization_id, 'workflow_name', p_workflow, 'attempt', 1);
+  v_created uuid[];         -- not those whose idempotency key was used before
+  v_void text;
+begin
+  -- Called by assignment, here and below: cheaper than PERFORM, and an enqueue of one is short enough to show it.
+  v_void := public.fw_check_enqueue(p_workflow, p_inputs, p_organization_id, p_idempotency_keys, p_delay);
+  if not exists (select from public.fw_module_settings s where s.organization_id = p_organization_id) then
+    insert into public.fw_module_settings (organization_id) values (p_organization_id) on conflict do nothing;
+  end if;
+
+  for v_position in 1..v_count loop
+    v_ids[v_position] := public.fw_uuid();
+    v_messages[v_position] := nextval('pgmq.q_workflow_execution_queue_msg_id_seq');
+  end loop;
+  if p_idempotency_keys is null then
+    -- ON CONFLICT would double the cost of each row.
+    insert into public.fw_workflow_executions (id, workflow_name, workflow_version, organization_id, input, metadata, msg_id)
+    select item.id, p_workflow, p_workflow_version, p_organization_id, item.input, p_metadata, item.msg_id
+    from unnest(v_ids, p_inputs, v_messages) as item (id, input, msg_id);
+    v_created := v_ids;
+  else
+    with created as (
+      insert into public.fw_workflow_executions
+        (id, workflow_name, workflow_version, organization_id, input, metadata, idempotency_key, msg_id)
+      select item.id, p_workflow, p_workflow_version, p_organization_id, item.input, p_metadata, item.idempotency_key, item.msg_id
+      from unnest(v_ids, p_inputs, v_messages, p_idempotency_keys) with ordinality
+        as item (id, input, msg_id, idempotency_key, position)
+      -- Keys in one order, so that two calls that share some wait for each other instead of deadlocking.
+      order by item.idempotency_key, item.position
+      on conflict (organization_id, workflow_name, idempotency_key) where idempotency_key is not null do nothing
+      returning id, msg_id
+    )
+    select array_agg(c.id), array_agg(c.msg_id) into v_created, v_messages from created c;
+  end if;
+  insert into pgmq.q_workflow_execution_queue (msg_id, vt, message) overriding system value
+  select item.msg_id, v_not_before, jsonb_set(v_message, '{execution_id}', to_jsonb(item.id))
+  from unnest(v_created, v_messages) as item (id, msg_id);
+
+  if p_delay <= interval '0' and cardinality(v_created) > 0 then
+    v_void := public.fw_wake_executors(p_organization_id);
+  end if;
+  if coalesce(cardinality(v_created), 0) = v_count then
+    return v_ids;
+  end if;
+  -- A new statement, so a row that another transaction has committed meanwhile is seen.
+  return array(
+    select coalesce(e.id, item.id)
+    from unnest(v_ids, p_idempotency_keys) with ordinality as item (id, idempotency_key, position)
+    left join public.fw_workflow_executions e
+      on e.organization_id = p_organization_id and e.workflow_name = p_workflow and e.idempotency_key = item.idempotency_key
+    order by item.position);
+end
+$$;
+comment on function public.fw_create_executions(text, jsonb[], uuid, text[], interval, jsonb, text) is
+  'Internal: the work of fw_enqueue and fw_enqueue_many: an execution and its message for each input; returns their ids.';
