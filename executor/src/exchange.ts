@@ -54,12 +54,13 @@ export class Exchange {
   #ending = 0
   /** There may be work. */
   #lookForWork = false
-  /** The last claim was full, or there was none yet: there is more. */
+  /** The last claim filled half the room at least, or there was none yet: there is more. */
   #plenty = true
   #claiming = false
   #closed = false
   #scheduled = false
   #isPatient = false
+  #isRechecking = false
   #pauseUntil = 0
   #troubles = 0
   #lastClaim = 0
@@ -261,9 +262,9 @@ export class Exchange {
     this.#troubles = 0
     this.#reserved -= room
     const wasIdle = !this.#plenty
-    this.#plenty = claims.length === room
+    this.#plenty = claims.length >= room / 2
     if (this.#plenty || (hints.length > 0 && claims.length > 0)) this.lookForWork()
-    else if (claims.length > 0 || !wasIdle) this.#lookLater(RECHECK_MS)
+    else if (claims.length > 0 || !wasIdle) this.#recheck()
     for (const claim of claims) this.#held.add(this.#options.onClaim(claim))
     return 'fine'
   }
@@ -278,9 +279,18 @@ export class Exchange {
     }
   }
 
-  #lookLater(milliseconds: number): void {
+  #recheck(): void {
+    if (this.#isRechecking) return
+    this.#isRechecking = true
+    this.#lookLater(RECHECK_MS, () => {
+      this.#isRechecking = false
+    })
+  }
+
+  #lookLater(milliseconds: number, first?: () => void): void {
     const timer = setTimeout(() => {
       this.#timers.delete(timer)
+      first?.()
       this.lookForWork()
     }, milliseconds)
     this.#timers.add(timer)

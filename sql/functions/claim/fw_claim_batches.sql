@@ -10,6 +10,8 @@ as $$
 #variable_conflict use_column
 declare
   c_most_rescans constant integer := 8;
+  c_rescan_pause constant interval := '20 ms';
+  c_claim_cost constant interval := '50 microseconds';   -- of an execution, at most, where nothing is in the way
   v_executor record;
   v_room integer := p_room;
   v_cursor text;
@@ -20,6 +22,8 @@ declare
   v_organizations uuid[];
   v_strays text[];
   v_is_all boolean;
+  v_first uuid;             -- the organization that the first rescan began with
+  v_is_round boolean;       -- every organization has had its turn
   v_claimed integer;
   v_rescans integer := 0;
   v_settled boolean := false;
@@ -47,19 +51,26 @@ begin
   -- A rescan walks over every organization with waiting work, from its oldest message. It may meet many dead index entries
   -- while another transaction holds the xmin horizon, so it is spaced by 20 times what it cost while known organizations
   -- fill the room, and by twice that when they do not and it was slow.
-  v_rescan := cardinality(v_hints) = 0 and clock_timestamp() >= v_executor.rescanned_at + 20 * v_executor.rescan_cost;
+  v_rescan := cardinality(v_hints) = 0
+    and clock_timestamp() >= v_executor.rescanned_at + greatest(c_rescan_pause, 20 * v_executor.rescan_cost);
   while v_room > 0 loop
     v_rescan_started := clock_timestamp();
     v_claimed := 0;
     if cardinality(v_hints) > 0 then
       v_organizations := v_hints;
+      v_is_round := true;
     else
       select n.organizations, n.strays, n.is_all into v_organizations, v_strays, v_is_all
       from public.fw_next_organizations(v_cursor, v_room, v_rescan) n;
+      v_is_round := v_is_all;
+      if v_rescan then
+        v_is_round := v_is_all or coalesce(v_first = any (v_organizations), false) or v_rescans = c_most_rescans - 1;
+        v_first := coalesce(v_first, v_organizations[1]);
+      end if;
     end if;
     if cardinality(v_organizations) > 0 then
       return query select * from public.fw_claim_organizations(
-        p_executor_id, v_executor.workflows, v_live_workflows, v_organizations, v_room, v_rescan, v_room = p_room);
+        p_executor_id, v_executor.workflows, v_live_workflows, v_organizations, v_room, v_rescan, v_is_round and v_room = p_room);
       get diagnostics v_claimed = row_count;
       v_room := v_room - v_claimed;
     end if;
@@ -78,18 +89,19 @@ begin
         v_void := public.fw_settle_strays(v_strays);
       end if;
       v_executor.rescanned_at := clock_timestamp();
-      v_executor.rescan_cost := v_executor.rescanned_at - v_rescan_started;
+      v_executor.rescan_cost := greatest('0', v_executor.rescanned_at - v_rescan_started - v_claimed * c_claim_cost);
       v_rescans := v_rescans + 1;
-      -- Again while there are organizations left: those seen may have had less than a batch each. Also after one that
-      -- brought nothing though messages were visible: these have been settled, so some may be claimed now.
-      exit when cardinality(v_organizations) = 0 or v_rescans = c_most_rescans
-        or (v_is_all and v_claimed > 0) or (v_claimed = 0 and v_settled);
-      v_settled := v_claimed = 0;
+      -- Again while there are organizations left: those seen may have had less than a batch each, or be served by another
+      -- claim. Also after one that brought nothing though messages were visible: these have been settled, so some may be
+      -- claimed now.
+      exit when cardinality(v_organizations) = 0 or v_rescans = c_most_rescans or (v_is_round and (v_claimed > 0 or v_settled));
+      v_settled := v_claimed = 0 and v_is_round;
       continue;
     end if;
     v_rescan := true;
-    exit when v_executor.rescan_cost > interval '20 ms'
-      and clock_timestamp() < v_executor.rescanned_at + 2 * v_executor.rescan_cost;
+    -- wants_work: the last claim left room, so it had found all there was.
+    exit when (v_claimed > 0 and v_executor.wants_work and clock_timestamp() < v_executor.rescanned_at + c_rescan_pause)
+      or (v_executor.rescan_cost > interval '20 ms' and clock_timestamp() < v_executor.rescanned_at + 2 * v_executor.rescan_cost);
   end loop;
 
   if v_rescans > 0 or v_cursor <> v_executor.claim_cursor or v_executor.wants_work <> (v_room > 0)

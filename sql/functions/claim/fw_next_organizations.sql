@@ -29,7 +29,8 @@ begin
     loop
       organizations := organizations || v_next.organization_id;
       v_room := v_room - v_next.fw_worker_batch_size;
-      exit when v_room <= 0;
+      is_all := v_room > 0;
+      exit when not is_all;
     end loop;
     return;
   end if;

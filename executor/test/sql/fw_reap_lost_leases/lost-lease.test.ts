@@ -114,20 +114,20 @@ describe('an execution whose lease ran out', () => {
     expect(await run(held[0]?.batch_id ?? '')).toMatchObject({ size: 5, open: 0, succeeded: 3, lost: 2, finished_at: expect.any(Date) as unknown })
   })
 
-  test('is lost one by one where a claim has room for one', async () => {
-    const { x, y } = await scene({ batchSize: 3 }, 3)
+  test('is lost a few at a time where a claim has room for one', async () => {
+    const { x, y } = await scene({ batchSize: 6 }, 6)
     const held = await claim(database, x)
     await expireLeases(database, held)
     const claimed = await claim(database, y, 1)
-    expect(await run(held[0]?.batch_id ?? '')).toMatchObject({ size: 3, finished_at: null })
+    expect(await run(held[0]?.batch_id ?? '')).toMatchObject({ size: 6, finished_at: null })
     // What the batch has not lost yet is refused as well: the lease is over for all of it.
     const before = await contents(database)
-    expect(await report(database, x, held)).toHaveLength(3)
+    expect(await report(database, x, held)).toHaveLength(6)
     expect(await contents(database)).toEqual(before)
-    for (let i = 0; i < 5; i++) claimed.push(...(await claim(database, y, 1)))
+    for (let i = 0; i < 10; i++) claimed.push(...(await claim(database, y, 1)))
     expect(claimed.map((row) => row.execution_id).sort()).toEqual(held.map((row) => row.execution_id).sort())
     expect(new Set(claimed.map((row) => row.attempt))).toEqual(new Set([2]))
-    expect(await run(held[0]?.batch_id ?? '')).toMatchObject({ size: 3, open: 0, lost: 3 })
+    expect(await run(held[0]?.batch_id ?? '')).toMatchObject({ size: 6, open: 0, lost: 6 })
   })
 })
 
