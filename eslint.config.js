@@ -1,8 +1,11 @@
+import { existsSync } from 'node:fs'
 import { defineConfig } from 'eslint/config'
 import tseslint from 'typescript-eslint'
 
 export default defineConfig(
   { ignores: ['**/dist/**', 'node_modules/**', 'coverage/**'] },
+  // The bench is a project of its own: without its packages its types can't be checked.
+  { ignores: existsSync(new URL('bench/node_modules', import.meta.url)) ? [] : ['bench/**'] },
   {
     files: ['executor/src/**/*.ts', 'executor/test/**/*.ts', 'examples/**/*.ts', 'bench/**/*.ts', '*.ts'],
     extends: [tseslint.configs.strictTypeChecked],

@@ -23,7 +23,7 @@ begin
   -- What was offered and never taken has not started: it goes back as it was, without a failed attempt.
   with returned as (
     update public.fw_workflow_executions e set
-      status = case when e.retry_count > 0 then 'retry_pending' else 'queued' end,
+      status = case when e.retry_count > 0 then public.fw_execution_status 'retry_pending' else 'queued' end,
       next_retry_at = case when e.retry_count > 0 then now() end
     from public.fw_worker_runs r
     where e.id = any (v_lost) and r.id = e.batch_id and r.taken_at is null

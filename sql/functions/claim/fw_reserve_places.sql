@@ -10,45 +10,46 @@ set enable_seqscan = off
 set jit = off
 as $$
 declare
-  v_locked uuid[];
-  v_free integer[];
   v_quantum integer;       -- of all of them together
   v_each integer;          -- batches that each is due
+  v_is_running boolean;
+  v_used integer[];
   v_room integer := p_room;
 begin
   -- The row lock makes the semaphore exact. An organization that another claim is serving is skipped; if that leaves none,
   -- the first is waited for, since losing a race is not the same as having no work.
   for v_try in 1..2 loop
-    v_locked := array(
-      select s.organization_id from public.fw_module_settings s
+    select array_agg(s.organization_id), array_agg(s.worker_claim_floor), array_agg(s.fw_worker_batch_size),
+      array_agg(s.fw_worker_visibility_timeout_seconds), array_agg(s.worker_semaphore_epoch),
+      array_agg(s.fw_worker_batch_size * s.fw_worker_concurrency), sum(s.fw_worker_batch_size), bool_or(s.worker_running)
+    into organizations, floors, batch_sizes, leases, epochs, places, v_quantum, v_is_running
+    from (
+      select s.* from public.fw_module_settings s
       where s.organization_id = any (p_organizations) and s.fw_execution_worker_enabled
-      for no key update of s skip locked);
-    exit when cardinality(v_locked) > 0 or not p_wait or v_try = 2 or not public.fw_wait_for_organization(p_organizations[1]);
+      order by array_position(p_organizations, s.organization_id)
+      for no key update of s skip locked
+    ) s;
+    exit when organizations is not null or not p_wait or v_try = 2 or not public.fw_wait_for_organization(p_organizations[1]);
   end loop;
   batches := 0;
-  if cardinality(v_locked) = 0 then
+  if organizations is null then
     return;
   end if;
 
-  -- Only now, under the lock, are the places in use counted.
-  select array_agg(s.organization_id), array_agg(s.worker_claim_floor), array_agg(s.fw_worker_batch_size),
-    array_agg(s.fw_worker_visibility_timeout_seconds), array_agg(s.worker_semaphore_epoch), array_agg(s.places),
-    array_agg(s.places - s.used), sum(s.fw_worker_batch_size)
-  into organizations, floors, batch_sizes, leases, epochs, places, v_free, v_quantum
-  from (
-    select s.*, s.fw_worker_batch_size * s.fw_worker_concurrency as places, coalesce((
+  -- Only now, under the lock, are the places in use counted. Where no worker is running there are none.
+  if v_is_running then
+    v_used := array(
+      select coalesce((
         select sum(r.open) from public.fw_worker_runs r
-        where r.organization_id = s.organization_id and r.finished_at is null
-          and r.semaphore_epoch = s.worker_semaphore_epoch and r.lease_expires_at > now()), 0)::integer as used
-    from public.fw_module_settings s
-    where s.organization_id = any (v_locked)
-    order by array_position(p_organizations, s.organization_id)
-  ) s;
+        where r.organization_id = o.organization_id and r.finished_at is null
+          and r.semaphore_epoch = o.epoch and r.lease_expires_at > now()), 0)
+      from unnest(organizations, epochs) as o (organization_id, epoch));
+  end if;
 
   -- The quantum is one batch, or as many as fill the room when a batch each does not.
   v_each := greatest(1, ceil(p_room::numeric / v_quantum));
   for v_position in 1..cardinality(organizations) loop
-    quotas[v_position] := greatest(0, least(batch_sizes[v_position] * v_each, v_free[v_position], v_room));
+    quotas[v_position] := greatest(0, least(batch_sizes[v_position] * v_each, places[v_position] - coalesce(v_used[v_position], 0), v_room));
     first_batches[v_position] := batches + 1;
     batches := batches + ceil(quotas[v_position]::numeric / batch_sizes[v_position]);
     v_room := v_room - quotas[v_position];

@@ -15,11 +15,16 @@ declare
   v_message constant jsonb := jsonb_build_object(
     'execution_id', null, 'organization_id', p_organization_id, 'workflow_name', p_workflow, 'attempt', 1);
   v_created uuid[];         -- not those whose idempotency key was used before
+  v_is_known boolean;
+  v_is_wanted boolean;
   v_void text;
 begin
-  -- Called by assignment, here and below: cheaper than PERFORM, and an enqueue of one is short enough to show it.
+  -- Called by assignment: cheaper than PERFORM, and an enqueue of one is short enough to show it.
   v_void := public.fw_check_enqueue(p_workflow, p_inputs, p_organization_id, p_idempotency_keys, p_delay);
-  if not exists (select from public.fw_module_settings s where s.organization_id = p_organization_id) then
+  select exists (select from public.fw_module_settings s where s.organization_id = p_organization_id),
+    p_delay <= interval '0' and exists (select from public.fw_waiting_executors)
+  into v_is_known, v_is_wanted;
+  if not v_is_known then
     insert into public.fw_module_settings (organization_id) values (p_organization_id) on conflict do nothing;
   end if;
 
@@ -51,8 +56,8 @@ begin
   select item.msg_id, v_not_before, jsonb_set(v_message, '{execution_id}', to_jsonb(item.id))
   from unnest(v_created, v_messages) as item (id, msg_id);
 
-  if p_delay <= interval '0' and cardinality(v_created) > 0 then
-    v_void := public.fw_wake_executors(p_organization_id);
+  if v_is_wanted and cardinality(v_created) > 0 then
+    v_void := pg_notify('fw_work', to_json(p_organization_id)::text);
   end if;
   if coalesce(cardinality(v_created), 0) = v_count then
     return v_ids;

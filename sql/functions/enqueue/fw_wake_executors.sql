@@ -4,10 +4,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   -- A NOTIFY is a latency hint and takes a global lock at commit, so it is sent only when somebody waits for it.
-  if exists (
-    select from public.fw_executors x
-    where x.wants_work and x.stopped_at is null and x.last_seen_at > now() - interval '30 seconds'
-  ) then
+  if exists (select from public.fw_waiting_executors) then
     perform pg_notify('fw_work', to_json(p_organization_id)::text);
   end if;
 end

@@ -46,7 +46,7 @@ begin
         last_error = f.error, error_category = f.category
       from unnest(v_retry, v_retry_errors, v_retry_categories, v_retry_at) as f (id, error, category, retry_at)
       where e.id = f.id
-      returning e.id, e.batch_id, e.status, e.next_retry_at;
+      returning e.id, e.batch_id, e.status::text, e.next_retry_at;
   end if;
   if v_dead is not null then
     return query select d.execution_id, d.batch_id, 'failed'::text, null::timestamptz

@@ -18,7 +18,7 @@ begin
   where e.id = any (v_released) and q.msg_id = e.msg_id;
   with released as (
     update public.fw_workflow_executions e set
-      status = case when e.retry_count > 0 then 'retry_pending' else 'queued' end,
+      status = case when e.retry_count > 0 then public.fw_execution_status 'retry_pending' else 'queued' end,
       next_retry_at = case when e.retry_count > 0 then now() end
     where e.id = any (v_released)
     returning e.batch_id

@@ -41,7 +41,7 @@ test('all rows are there and zero while every rule is kept', async () => {
   expect(rows.map((row) => [row['violations'], row['detail']])).toEqual(rows.map(() => ['0', null]))
   const tested = new Set(corruptions.flatMap(([, , counted]) => Object.keys(counted)))
   expect(rows.map((row) => row['name'])).toEqual([...tested].sort())
-  const states = await database.query<{ status: string }>('select distinct status from public.fw_workflow_executions order by 1')
+  const states = await database.query<{ status: string }>('select distinct status::text from public.fw_workflow_executions order by 1')
   expect(states.map((row) => row.status)).toEqual(['completed', 'failed', 'queued', 'retry_pending', 'running'])
 })
 
