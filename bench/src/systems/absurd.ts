@@ -55,9 +55,9 @@ async function install(url: string, load: Load): Promise<Session> {
     work: async ({ started, finished }) => {
       app.registerTask<{ marker: number }, number>({ name: TASK }, async ({ marker }, ctx) => {
         for (let step = 0; step < load.steps; step++) {
-          await ctx.step(`step-${step}`, async () => {
+          await ctx.step(`step-${step}`, () => {
             if (step === 0) started?.(marker)
-            return step
+            return Promise.resolve(step)
           })
         }
         finished?.()

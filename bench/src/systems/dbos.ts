@@ -68,9 +68,9 @@ async function install(url: string, load: Load): Promise<Session> {
         async (marker: number) => {
           for (let step = 0; step < load.steps; step++) {
             await DBOS.runStep(
-              async () => {
+              () => {
                 if (step === 0) started?.(marker)
-                return step
+                return Promise.resolve(step)
               },
               { name: `step-${step}` },
             )

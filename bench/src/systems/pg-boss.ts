@@ -49,11 +49,12 @@ async function install(url: string, load: Load): Promise<Session> {
           localConcurrency: latency ? 1 : WORKERS,
           pollingIntervalSeconds: 0.5,
         },
-        async (jobs) => {
+        (jobs) => {
           for (const { data } of jobs) {
             started?.(data.marker)
             finished?.()
           }
+          return Promise.resolve()
         },
       )
       return { stop: () => boss.offWork(QUEUE) }

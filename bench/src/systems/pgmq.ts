@@ -116,10 +116,10 @@ interface Listener {
 async function listen(url: string): Promise<Listener> {
   const client = await connected(url)
   let heard = false
-  let resolveWait: (() => void) | undefined
+  let resolveWait: ((nothing: undefined) => void) | undefined
   const wake = (): void => {
     heard = true
-    resolveWait?.()
+    resolveWait?.(undefined)
   }
   client.on('notification', wake)
   await client.query(`listen "pgmq.q_${QUEUE}.INSERT"`)
@@ -129,9 +129,9 @@ async function listen(url: string): Promise<Listener> {
     },
     wait: async () => {
       if (heard) return
-      const { promise, resolve } = Promise.withResolvers<void>()
+      const { promise, resolve } = Promise.withResolvers<undefined>()
       resolveWait = resolve
-      const timer = setTimeout(resolve, LOOK_ANYWAY_MS)
+      const timer = setTimeout(resolve, LOOK_ANYWAY_MS, undefined)
       await promise
       clearTimeout(timer)
     },

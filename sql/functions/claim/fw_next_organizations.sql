@@ -13,32 +13,7 @@ as $$
 declare
   v_room integer := p_room;
   v_next record;
-begin
-  organizations := '{}';
-  strays := '{}';
-  is_all := true;
-  if not p_rescan then
-    for v_next in
-      (select s.organization_id, s.fw_worker_batch_size from public.fw_module_settings s
-       where s.worker_has_more and s.fw_execution_worker_enabled and s.organization_id::text > p_after
-       order by s.organization_id)
-      union all
-      (select s.organization_id, s.fw_worker_batch_size from public.fw_module_settings s
-       where s.worker_has_more and s.fw_execution_worker_enabled and s.organization_id::text <= p_after
-       order by s.organization_id)
-    loop
-      organizations := organizations || v_next.organization_id;
-      v_room := v_room - v_next.fw_worker_batch_size;
-      is_all := v_room > 0;
-      exit when not is_all;
-    end loop;
-    return;
-  end if;
-
-  -- A skip scan of the claim index: one probe finds the next organization that has messages at all, another whether one
-  -- of them is visible. Idle organizations have no entry and cost nothing. The walk starts after the one served last and
-  -- wraps around; it is read lazily and ends as soon as the room is filled.
-  for v_next in
+  v_walk no scroll cursor for
     with recursive ahead (key) as (
       select (select q.message ->> 'organization_id' collate "C" from pgmq.q_workflow_execution_queue q
               where (q.message ->> 'organization_id') collate "C" > p_after
@@ -67,8 +42,37 @@ begin
     left join public.fw_module_settings s on s.organization_id = public.fw_to_uuid(walk.key) and s.organization_id::text = walk.key
     where exists (
       select from pgmq.q_workflow_execution_queue q
-      where (q.message ->> 'organization_id') collate "C" = walk.key and q.vt <= now())
+      where (q.message ->> 'organization_id') collate "C" = walk.key and q.vt <= now());
+begin
+  organizations := '{}';
+  strays := '{}';
+  is_all := true;
+  if not p_rescan then
+    for v_next in
+      (select s.organization_id, s.fw_worker_batch_size from public.fw_module_settings s
+       where s.worker_has_more and s.fw_execution_worker_enabled and s.organization_id::text > p_after
+       order by s.organization_id)
+      union all
+      (select s.organization_id, s.fw_worker_batch_size from public.fw_module_settings s
+       where s.worker_has_more and s.fw_execution_worker_enabled and s.organization_id::text <= p_after
+       order by s.organization_id)
+    loop
+      organizations := organizations || v_next.organization_id;
+      v_room := v_room - v_next.fw_worker_batch_size;
+      is_all := v_room > 0;
+      exit when not is_all;
+    end loop;
+    return;
+  end if;
+
+  -- A skip scan of the claim index: one probe finds the next organization that has messages at all, another whether one
+  -- of them is visible. Idle organizations have no entry and cost nothing. The walk starts after the one served last and
+  -- wraps around; it is read lazily and ends as soon as the room is filled.
+  -- By a cursor: a FOR loop would read up to fifty organizations ahead.
+  open v_walk;
   loop
+    fetch v_walk into v_next;
+    exit when not found;
     if v_next.organization_id is null then
       strays := strays || v_next.key;
     elsif v_next.fw_execution_worker_enabled and v_next.places > 0 then
@@ -78,6 +82,7 @@ begin
       exit when not is_all;
     end if;
   end loop;
+  close v_walk;
 end
 $$;
 comment on function public.fw_next_organizations(text, integer, boolean) is

@@ -10,7 +10,8 @@ begin
   where s.organization_id = any (p_organizations)
   order by s.organization_id
   for no key update;
-  update public.fw_module_settings s set worker_running = false
+  -- A new epoch, so that this is not taken for a reset by hand.
+  update public.fw_module_settings s set worker_running = false, worker_semaphore_epoch = s.worker_semaphore_epoch + 1
   where s.organization_id = any (p_organizations) and s.worker_running
     and not exists (
       select from public.fw_worker_runs r

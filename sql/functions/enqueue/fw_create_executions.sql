@@ -28,10 +28,13 @@ begin
     insert into public.fw_module_settings (organization_id) values (p_organization_id) on conflict do nothing;
   end if;
 
-  for v_position in 1..v_count loop
-    v_ids[v_position] := public.fw_uuid();
-    v_messages[v_position] := nextval('pgmq.q_workflow_execution_queue_msg_id_seq');
-  end loop;
+  if v_count = 1 then
+    v_ids := array[public.fw_uuid()];
+    v_messages := array[nextval('pgmq.q_workflow_execution_queue_msg_id_seq')];
+  elsif v_count > 1 then
+    select array_agg(public.fw_uuid()), array_agg(nextval('pgmq.q_workflow_execution_queue_msg_id_seq'))
+    into v_ids, v_messages from generate_series(1, v_count);
+  end if;
   if p_idempotency_keys is null then
     -- ON CONFLICT would double the cost of each row.
     insert into public.fw_workflow_executions (id, workflow_name, workflow_version, organization_id, input, metadata, msg_id)

@@ -3,8 +3,8 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- The worker's own update finds no open batch here. A reset by hand does: raising the epoch frees the places and fences
-  -- every run of the old one, without waiting for a lock that a report may hold.
+  -- The worker's own update raises the epoch itself and does not come here. After a reset by hand, raising it frees the
+  -- places and fences every run of the old one, without waiting for a lock that a report may hold.
   if exists (
     select from public.fw_worker_runs r
     where r.organization_id = new.organization_id and r.finished_at is null and r.semaphore_epoch = old.worker_semaphore_epoch
@@ -19,5 +19,5 @@ comment on function public.fw_fence_on_semaphore_reset() is
 
 create or replace trigger fw_fence_on_semaphore_reset
   before update of worker_running on public.fw_module_settings
-  for each row when (old.worker_running and not new.worker_running)
+  for each row when (old.worker_running and not new.worker_running and new.worker_semaphore_epoch = old.worker_semaphore_epoch)
   execute function public.fw_fence_on_semaphore_reset();
