@@ -193,8 +193,12 @@ function ours(sizes: Sizes, titles: Titles): PlannedGroup[] {
     {
       name: 'organizations',
       repetitions: sizes.repetitions,
+      tasks: sizes.organizations.map((count) => drain(titles.organizations(count), sizes.spread, { organizations: count })),
+    },
+    {
+      name: 'ten among many',
+      repetitions: sizes.close,
       tasks: [
-        ...sizes.organizations.map((count) => drain(titles.organizations(count), sizes.spread, { organizations: count })),
         drain(titles.tenAlone, sizes.spread, { organizations: 10 }),
         drain(titles.tenAmongMany, sizes.spread, { organizations: 10, enabled: many }),
       ],
@@ -228,7 +232,7 @@ function ours(sizes: Sizes, titles: Titles): PlannedGroup[] {
     },
     {
       name: 'beside',
-      repetitions: sizes.repetitions,
+      repetitions: sizes.close,
       tasks: [
         drain(titles.alone, sizes.beside),
         drain(titles.besideSleeping, sizes.beside, { sleeping: sizes.sleeping }),

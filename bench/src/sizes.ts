@@ -9,6 +9,8 @@ export interface Sizes {
   /** Who is in the rows that no limit hangs on. */
   readonly everywhere: 'all' | 'compared' | 'ours'
   readonly repetitions: number
+  /** For ratios whose limit is close to 1, where chance matters most. */
+  readonly close: number
   /** For rows that no ratio is made of. */
   readonly seldom: number
   readonly drain: Readonly<Record<SystemName, number>>
@@ -38,6 +40,7 @@ const full: Sizes = {
   limitSeconds: 240,
   everywhere: 'all',
   repetitions: 3,
+  close: 5,
   seldom: 1,
   drain: { [OURS]: 100_000, 'graphile-worker': 60_000, 'pg-boss': 40_000, pgmq: 100_000, dbos: 2000, absurd: 3000 },
   own: { three: 60_000, ten: 20_000, defaults: 20_000 },
@@ -64,6 +67,7 @@ const quick: Sizes = {
   limitSeconds: 100,
   everywhere: 'compared',
   repetitions: 2,
+  close: 3,
   seldom: 1,
   drain: { [OURS]: 60_000, 'graphile-worker': 40_000, 'pg-boss': 30_000, pgmq: 60_000, dbos: 500, absurd: 1000 },
   own: { three: 30_000, ten: 6000, defaults: 6000 },
@@ -90,6 +94,7 @@ const smoke: Sizes = {
   limitSeconds: 30,
   everywhere: 'ours',
   repetitions: 1,
+  close: 1,
   seldom: 1,
   drain: { [OURS]: 1000, 'graphile-worker': 1000, 'pg-boss': 1000, pgmq: 1000, dbos: 20, absurd: 20 },
   own: { three: 500, ten: 200, defaults: 200 },
