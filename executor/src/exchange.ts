@@ -33,8 +33,8 @@ export interface ExchangeOptions {
 const MOST_ITEMS = 1000
 const MOST_HINTS = 50
 /**
- * After a claim that found some work but not enough, another look this much later finds what was being enqueued. So it does
- * after the first that found too little: an enqueue beside it did not know yet that somebody waits for its NOTIFY.
+ * After the first claim that found too little, another look this much later: an enqueue beside it did not know yet that
+ * somebody waits for its NOTIFY. So it is after each that found some work that no NOTIFY had announced.
  */
 const RECHECK_MS = 100
 const LONGEST_PAUSE_MS = 2000
@@ -263,8 +263,9 @@ export class Exchange {
     this.#reserved -= room
     const wasIdle = !this.#plenty
     this.#plenty = claims.length >= room / 2
-    if (this.#plenty || (hints.length > 0 && claims.length > 0)) this.lookForWork()
-    else if (claims.length > 0 || !wasIdle) this.#recheck()
+    // One hinted organization has had all the room; of several, one may have more than its share.
+    if (this.#plenty || (hints.length > 1 && claims.length > 0)) this.lookForWork()
+    else if (!wasIdle || (claims.length > 0 && hints.length === 0)) this.#recheck()
     for (const claim of claims) this.#held.add(this.#options.onClaim(claim))
     return 'fine'
   }

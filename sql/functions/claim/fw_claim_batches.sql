@@ -11,15 +11,16 @@ as $$
 declare
   c_most_rescans constant integer := 8;
   c_rescan_pause constant interval := '20 ms';
-  c_claim_cost constant interval := '50 microseconds';   -- of an execution, at most, where nothing is in the way
   v_executor record;
   v_room integer := p_room;
   v_cursor text;
   v_hints uuid[] := p_organizations;
   v_rescan boolean;
-  v_rescan_started timestamptz;
+  v_walk_started timestamptz;
+  v_walk interval;
   v_live_workflows text[];
   v_organizations uuid[];
+  v_floors timestamptz[];   -- NULL: where the last claims ended
   v_strays text[];
   v_is_all boolean;
   v_first uuid;             -- the organization that the first rescan began with
@@ -54,14 +55,15 @@ begin
   v_rescan := cardinality(v_hints) = 0
     and clock_timestamp() >= v_executor.rescanned_at + greatest(c_rescan_pause, 20 * v_executor.rescan_cost);
   while v_room > 0 loop
-    v_rescan_started := clock_timestamp();
+    v_walk_started := clock_timestamp();
     v_claimed := 0;
     if cardinality(v_hints) > 0 then
       v_organizations := v_hints;
       v_is_round := true;
     else
-      select n.organizations, n.strays, n.is_all into v_organizations, v_strays, v_is_all
+      select n.organizations, n.floors, n.strays, n.is_all into v_organizations, v_floors, v_strays, v_is_all
       from public.fw_next_organizations(v_cursor, v_room, v_rescan) n;
+      v_walk := clock_timestamp() - v_walk_started;
       v_is_round := v_is_all;
       if v_rescan then
         v_is_round := v_is_all or coalesce(v_first = any (v_organizations), false) or v_rescans = c_most_rescans - 1;
@@ -70,7 +72,7 @@ begin
     end if;
     if cardinality(v_organizations) > 0 then
       return query select * from public.fw_claim_organizations(
-        p_executor_id, v_executor.workflows, v_live_workflows, v_organizations, v_room, v_rescan, v_is_round and v_room = p_room);
+        p_executor_id, v_executor.workflows, v_live_workflows, v_organizations, v_floors, v_room, v_is_round and v_room = p_room);
       get diagnostics v_claimed = row_count;
       v_room := v_room - v_claimed;
     end if;
@@ -89,7 +91,7 @@ begin
         v_void := public.fw_settle_strays(v_strays);
       end if;
       v_executor.rescanned_at := clock_timestamp();
-      v_executor.rescan_cost := greatest('0', v_executor.rescanned_at - v_rescan_started - v_claimed * c_claim_cost);
+      v_executor.rescan_cost := v_walk;
       v_rescans := v_rescans + 1;
       -- Again while there are organizations left: those seen may have had less than a batch each, or be served by another
       -- claim. Also after one that brought nothing though messages were visible: these have been settled, so some may be

@@ -1,5 +1,5 @@
 create or replace function public.fw_claim_organizations(
-  p_executor_id uuid, p_workflows text[], p_live_workflows text[], p_organizations uuid[], p_room integer, p_from_start boolean,
+  p_executor_id uuid, p_workflows text[], p_live_workflows text[], p_organizations uuid[], p_floors timestamptz[], p_room integer,
   p_wait boolean
 ) returns table (
   batch_id uuid, organization_id uuid, lease_seconds integer, execution_id uuid, workflow_name text, workflow_version text,
@@ -29,7 +29,7 @@ declare
   v_claimed integer;
   v_void text;
 begin
-  v_places := public.fw_reserve_places(p_organizations, p_room, p_wait);
+  v_places := public.fw_reserve_places(p_organizations, p_floors, p_room, p_wait);
   if v_places.batches = 0 then
     return;
   end if;
@@ -48,7 +48,7 @@ begin
       select q.msg_id, q.vt, q.message ->> 'execution_id' as execution_id, q.message ->> 'attempt' as attempt
       from pgmq.q_workflow_execution_queue q
       where (q.message ->> 'organization_id') collate "C" = o.organization_id::text and q.vt <= v_now
-        and q.vt >= case when p_from_start then '-infinity' else o.floor end
+        and q.vt >= o.floor
         and (not v_mixed or (q.message ->> 'workflow_name') is null or q.message ->> 'workflow_name' = any (p_workflows)
           or not (q.message ->> 'workflow_name' = any (p_live_workflows)))
       order by q.vt
@@ -115,5 +115,5 @@ begin
   end if;
 end
 $$;
-comment on function public.fw_claim_organizations(uuid, text[], text[], uuid[], integer, boolean, boolean) is
-  'Internal: claims visible messages of these organizations, a batch each in turn up to p_room, and marks their executions as running. Starts at the claim floors, or with p_from_start at the oldest message. p_live_workflows are those that any live executor knows. p_wait: the caller holds no lock yet, so an organization may be waited for.';
+comment on function public.fw_claim_organizations(uuid, text[], text[], uuid[], timestamptz[], integer, boolean) is
+  'Internal: claims visible messages of these organizations, a batch each in turn up to p_room, and marks their executions as running. Starts at the floors given, or where there are none at those that the last claims have left. p_live_workflows are those that any live executor knows. p_wait: the caller holds no lock yet, so an organization may be waited for.';

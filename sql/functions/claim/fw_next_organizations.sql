@@ -1,6 +1,6 @@
 create or replace function public.fw_next_organizations(
   p_after text, p_room integer, p_rescan boolean,
-  out organizations uuid[], out strays text[], out is_all boolean
+  out organizations uuid[], out floors timestamptz[], out strays text[], out is_all boolean
 )
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -32,7 +32,7 @@ declare
               order by (q.message ->> 'organization_id') collate "C" limit 1)
       from behind where behind.key < p_after
     )
-    select walk.key, s.organization_id, s.fw_execution_worker_enabled, least(s.fw_worker_batch_size,
+    select walk.key, first.vt, s.organization_id, s.fw_execution_worker_enabled, least(s.fw_worker_batch_size,
       s.fw_worker_batch_size * s.fw_worker_concurrency - coalesce((
         select sum(r.open) from public.fw_worker_runs r
         where r.organization_id = s.organization_id and r.finished_at is null
@@ -40,9 +40,11 @@ declare
     from (select key from ahead where key is not null union all select key from behind where key <= p_after) as walk
     -- Only a key that is spelled as Postgres spells a uuid belongs to an organization.
     left join public.fw_module_settings s on s.organization_id = public.fw_to_uuid(walk.key) and s.organization_id::text = walk.key
-    where exists (
-      select from pgmq.q_workflow_execution_queue q
-      where (q.message ->> 'organization_id') collate "C" = walk.key and q.vt <= now());
+    cross join lateral (
+      select q.vt from pgmq.q_workflow_execution_queue q
+      where (q.message ->> 'organization_id') collate "C" = walk.key and q.vt <= now()
+      order by q.vt limit 1
+    ) as first;
 begin
   organizations := '{}';
   strays := '{}';
@@ -77,6 +79,7 @@ begin
       strays := strays || v_next.key;
     elsif v_next.fw_execution_worker_enabled and v_next.places > 0 then
       organizations := organizations || v_next.organization_id;
+      floors := floors || v_next.vt;
       v_room := v_room - v_next.places;
       is_all := v_room > 0;
       exit when not is_all;
@@ -86,4 +89,4 @@ begin
 end
 $$;
 comment on function public.fw_next_organizations(text, integer, boolean) is
-  'Internal: the organizations that a claim serves next, round robin after p_after, as many as fill the room with a batch each. Without p_rescan only those known to have more work. strays are organization keys of messages that no settings row belongs to; is_all says that the walk came round.';
+  'Internal: the organizations that a claim serves next, round robin after p_after, as many as fill the room with a batch each. Without p_rescan only those known to have more work. floors say where the oldest visible message of each lies, so that nobody passes the dead index entries before it again. strays are organization keys of messages that no settings row belongs to; is_all says that the walk came round.';

@@ -3,16 +3,16 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_organizations uuid[];
+  v_next record;
   v_workflows constant text[] := public.fw_live_workflows();
 begin
   -- A second time when what was visible could not run: it has been settled, so some may be claimed now.
   for v_try in 1..2 loop
-    v_organizations := (public.fw_next_organizations('', p_room, true)).organizations;
-    exit when cardinality(v_organizations) = 0 or cardinality(v_workflows) = 0;
+    v_next := public.fw_next_organizations('', p_room, true);
+    exit when cardinality(v_next.organizations) = 0 or cardinality(v_workflows) = 0;
     return query
       with offered as materialized (
-        select distinct c.batch_id from public.fw_claim_organizations(null, v_workflows, v_workflows, v_organizations, p_room, true, true) c
+        select distinct c.batch_id from public.fw_claim_organizations(null, v_workflows, v_workflows, v_next.organizations, v_next.floors, p_room, true) c
       ), told as materialized (
         select o.batch_id, pg_notify('fw_batch', to_json(o.batch_id)::text) from offered o
       )

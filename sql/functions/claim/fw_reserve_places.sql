@@ -1,5 +1,5 @@
 create or replace function public.fw_reserve_places(
-  p_organizations uuid[], p_room integer, p_wait boolean,
+  p_organizations uuid[], p_floors timestamptz[], p_room integer, p_wait boolean,
   out organizations uuid[], out floors timestamptz[], out batch_sizes integer[], out leases integer[], out epochs bigint[],
   out places integer[], out quotas integer[], out first_batches integer[], out batches integer
 )
@@ -19,14 +19,14 @@ begin
   -- The row lock makes the semaphore exact. An organization that another claim is serving is skipped; if that leaves none,
   -- the first is waited for, since losing a race is not the same as having no work.
   for v_try in 1..2 loop
-    select array_agg(s.organization_id), array_agg(s.worker_claim_floor), array_agg(s.fw_worker_batch_size),
+    select array_agg(s.organization_id), array_agg(coalesce(p_floors[s.position], s.worker_claim_floor)), array_agg(s.fw_worker_batch_size),
       array_agg(s.fw_worker_visibility_timeout_seconds), array_agg(s.worker_semaphore_epoch),
       array_agg(s.fw_worker_batch_size * s.fw_worker_concurrency), sum(s.fw_worker_batch_size), bool_or(s.worker_running)
     into organizations, floors, batch_sizes, leases, epochs, places, v_quantum, v_is_running
     from (
-      select s.* from public.fw_module_settings s
+      select array_position(p_organizations, s.organization_id) as position, s.* from public.fw_module_settings s
       where s.organization_id = any (p_organizations) and s.fw_execution_worker_enabled
-      order by array_position(p_organizations, s.organization_id)
+      order by position
       for no key update of s skip locked
     ) s;
     exit when organizations is not null or not p_wait or v_try = 2 or not public.fw_wait_for_organization(p_organizations[1]);
@@ -56,5 +56,5 @@ begin
   end loop;
 end
 $$;
-comment on function public.fw_reserve_places(uuid[], integer, boolean) is
+comment on function public.fw_reserve_places(uuid[], timestamptz[], integer, boolean) is
   'Internal: locks the settings of these organizations and deals the room out to them, in their order, a batch each and never more than their semaphores have free. The arrays have a place for each organization that was locked: its settings, the places of its semaphore, its quota, and the number of its first batch out of so many batches. p_wait: the caller holds no lock yet, so an organization may be waited for.';

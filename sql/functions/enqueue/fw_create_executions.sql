@@ -55,8 +55,9 @@ begin
     )
     select array_agg(c.id), array_agg(c.msg_id) into v_created, v_messages from created c;
   end if;
+  -- A microsecond apart, less than the row takes to be written, so that they keep their order and a claim floor lies between them.
   insert into pgmq.q_workflow_execution_queue (msg_id, vt, message) overriding system value
-  select item.msg_id, v_not_before, jsonb_set(v_message, '{execution_id}', to_jsonb(item.id))
+  select item.msg_id, v_not_before + (item.msg_id - v_messages[1]) * interval '1 microsecond', jsonb_set(v_message, '{execution_id}', to_jsonb(item.id))
   from unnest(v_created, v_messages) as item (id, msg_id);
 
   if v_is_wanted and cardinality(v_created) > 0 then
