@@ -105,6 +105,23 @@ describe('the semaphore', () => {
     expect(await inFlight(organizationId)).toBe(5)
   })
 
+  test('of an organization that another claim is serving keeps no claim from work elsewhere', async () => {
+    const name = workflow()
+    const [x, y] = [await executor(database, name), await executor(database, name)]
+    const organizations = [await organization(database, { batchSize: 5 }), await organization(database, { batchSize: 5 })].sort()
+    for (const organizationId of organizations) await enqueue(database, name, organizationId, 5)
+    await withSessions(database, 2, async (first, second) => {
+      await first.query('begin')
+      const won = await claim(first, x, 5)
+      expect(new Set(won.map((row) => row.organization_id))).toEqual(new Set([organizations[0]]))
+      const other = await claim(second, y, 5)
+      expect(new Set(other.map((row) => row.organization_id))).toEqual(new Set([organizations[1]]))
+      await first.query('commit')
+      await report(database, x, won)
+      await report(database, y, other)
+    })
+  })
+
   test('lets a claim that lost the race for an organization have what the winner left', async () => {
     const name = workflow()
     const [x, y] = [await executor(database, name), await executor(database, name)]

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { messages, one, organization, type Queryable, sqlDatabase, untilBlocked, withSessions, workflow } from '../../support/sql.js'
+import { claim, executor, messages, one, organization, type Queryable, sqlDatabase, untilBlocked, withSessions, workflow } from '../../support/sql.js'
 
 const database = sqlDatabase()
 
@@ -29,6 +29,16 @@ describe('fw_enqueue_many', () => {
     const ids = await enqueueMany(database, workflow(), organizationId, inputs)
     expect(await inputsOf(ids)).toEqual(inputs)
     expect(await messages(database, organizationId)).toHaveLength(100)
+  })
+
+  test('has its executions started in the order of the inputs, a few at a time', async () => {
+    const organizationId = await organization(database, { batchSize: 10, concurrency: 10 })
+    const name = workflow()
+    const x = await executor(database, name)
+    const ids = await enqueueMany(database, name, organizationId, Array.from({ length: 30 }, (_, n) => n))
+    const started = []
+    for (let claims = 0; claims < 3; claims++) started.push(...(await claim(database, x, 10)).map((row) => row.execution_id))
+    expect(started).toEqual(ids)
   })
 
   test('keeps the order with keys known, new and NULL among each other', async () => {
