@@ -3,6 +3,7 @@
 import { statfs } from 'node:fs/promises'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from 'durable-execution-worker/embedded'
 import pg from 'pg'
+import { inDatabase } from './cases/measuring.ts'
 
 /** Equal for all. Durability is Postgres' default; checkpoints are asked for before each measurement, not met by chance. */
 const SETTINGS: Readonly<Record<string, string>> = {
@@ -60,7 +61,7 @@ async function serverOn(embedded: EmbeddedPostgres): Promise<Server> {
         ${copyOf === undefined ? '' : `template ${pg.escapeIdentifier(copyOf)} strategy file_copy`}`)
       const url = new URL(embedded.databaseUrl)
       url.pathname = name
-      if (copyOf === undefined) await inDatabase(url.href, 'create extension pgmq')
+      if (copyOf === undefined) await inDatabase(url.href, (client) => client.query('create extension pgmq'))
       return url.href
     },
     dropDatabase: async (name) => {
@@ -73,15 +74,5 @@ async function serverOn(embedded: EmbeddedPostgres): Promise<Server> {
         await embedded.stop()
       }
     },
-  }
-}
-
-async function inDatabase(url: string, statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  try {
-    await client.query(statement)
-  } finally {
-    await client.end()
   }
 }

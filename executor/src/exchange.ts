@@ -283,18 +283,16 @@ export class Exchange {
   #recheck(): void {
     if (this.#isRechecking) return
     this.#isRechecking = true
-    this.#lookLater(RECHECK_MS, () => {
+    this.#after(RECHECK_MS, () => {
       this.#isRechecking = false
+      this.lookForWork()
     })
   }
 
-  #lookLater(milliseconds: number, first?: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer)
-      first?.()
+  #lookLater(milliseconds: number): void {
+    this.#after(milliseconds, () => {
       this.lookForWork()
-    }, milliseconds)
-    this.#timers.add(timer)
+    })
   }
 
   #gone(run: Run, how: Parameters<ExchangeOptions['onGone']>[1]): void {

@@ -8,7 +8,6 @@ export async function inBatches(
   count: number,
   batch: number,
   send: (first: number, size: number) => Promise<unknown>,
-  lanes: number = LANES,
 ): Promise<void> {
   let next = 0
   const lane = async (): Promise<void> => {
@@ -18,5 +17,5 @@ export async function inBatches(
       await send(first, next - first)
     }
   }
-  await Promise.all(Array.from({ length: lanes }, lane))
+  await Promise.all(Array.from({ length: LANES }, lane))
 }

@@ -14,7 +14,7 @@ declare
   v_executor record;
   v_room integer := p_room;
   v_cursor text;
-  v_hints uuid[] := p_organizations;
+  v_hints uuid[] := coalesce(p_organizations, '{}');
   v_rescan boolean;
   v_walk_started timestamptz;
   v_walk interval;
