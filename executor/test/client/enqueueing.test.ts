@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
+import pg from 'pg'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { Client } from '../../src/client.js'
 import { NotJsonError, UsageError } from '../../src/errors.js'
 import { workflow } from '../../src/workflow.js'
 import { executorDatabase } from '../support/executor.js'
@@ -12,6 +14,22 @@ const count = async () => one(await database.query<{ count: number }>('select co
 const inputOf = async (id: string) => one(await database.query<{ input: unknown }>('select input from public.fw_workflow_executions where id = $1', [id])).input
 const visibleIn = async (id: string) =>
   one(await database.query<{ seconds: number }>("select extract(epoch from vt - enqueued_at)::float as seconds from pgmq.q_workflow_execution_queue where message ->> 'execution_id' = $1", [id])).seconds
+
+describe('a statement', () => {
+  test("is prepared on no connection of the caller's: a pooler may stand before it", async () => {
+    const organizationId = randomUUID()
+    const pool = new pg.Pool({ connectionString: database.url, max: 1 })
+    try {
+      const client = new Client({ pool })
+      await client.enqueue(order, { n: 1 }, { organizationId })
+      await client.enqueueMany(order, [{ n: 2 }], { organizationId })
+      await database.client.enqueue(order, { n: 3 }, { organizationId, transaction: pool })
+      expect((await pool.query('select name from pg_prepared_statements')).rows).toEqual([])
+    } finally {
+      await pool.end()
+    }
+  })
+})
 
 describe('enqueue', () => {
   test('keeps input, organization and metadata, also where the worker is not enabled yet', async () => {

@@ -145,6 +145,25 @@ describe('a hint', () => {
     expect(await database.query(call, [x, [organizationId]])).toEqual([{ execution_id: id }])
   })
 
+  test('does not put off the look at everything for long: a second after the last one it is taken all the same', async () => {
+    const name = workflow()
+    const x = await executor(database, name)
+    const [hinted, other] = [await organization(database), await organization(database)]
+    const claimed = async (hints: string[] | null) => {
+      const rows = await database.query<{ organization_id: string }>('select organization_id from public.fw_claim_batches($1, 10, $2::uuid[])', [x, hints])
+      return new Set(rows.map((row) => row.organization_id))
+    }
+    await claim(database, x)
+    for (const organizationId of [hinted, other, hinted]) await enqueue(database, name, organizationId)
+    await database.query("update public.fw_executors set rescanned_at = now() + interval '1 hour' where id = $1", [x])
+    expect(await claimed([hinted])).toEqual(new Set([hinted]))
+    await enqueue(database, name, hinted)
+    await database.query("update public.fw_executors set rescanned_at = now() - interval '1 second' where id = $1", [x])
+    expect(await claimed([hinted])).toEqual(new Set([hinted, other]))
+    await enqueue(database, name, other)
+    expect(await claimed(null)).toEqual(new Set([other]))
+  })
+
   test('of an organization that is unknown, disabled or named twice does no harm', async () => {
     const name = workflow()
     const x = await executor(database, name)
