@@ -1,5 +1,5 @@
 // What is run, in which order, how much of it and how often. The tasks of a group are what is compared with each other: they
-// take turns (A B C, A B C, …), because the speed of a machine changes from minute to minute.
+// take turns (A B C, C B A, …), because the speed of a machine changes from minute to minute.
 import type { Description, Spec } from './cases/spec.ts'
 import { type Mode, type Sizes, sizesOf } from './sizes.ts'
 import type { SystemName } from './systems/system.ts'
@@ -164,7 +164,7 @@ function shared(sizes: Sizes, titles: Titles, systems: readonly Description[], p
         task({ kind: 'enqueue-one', system, title: 'enqueue', count: SLOW.includes(system) ? sizes.enqueuesSlow : sizes.enqueues }),
       ),
     },
-    { name: 'xmin', repetitions: sizes.repetitions, tasks: names.filter((name) => name === OURS).flatMap(xmin) },
+    { name: 'xmin', repetitions: sizes.close, tasks: names.filter((name) => name === OURS).flatMap(xmin) },
     { name: 'xmin, peers', repetitions: sizes.seldom, tasks: peers.flatMap(({ name }) => xmin(name)) },
     {
       name: 'bystander',

@@ -48,12 +48,12 @@ export class Runner {
     return descriptions
   }
 
-  /** Runs a group, its tasks in turn; returns the median of each measurement, and each task that failed. */
+  /** Runs a group, its tasks in turn, every other time from the last to the first; returns the median of each measurement, and each task that failed. */
   async run(group: Group): Promise<Result[]> {
     const values = new Map<string, { system: Spec['system']; case: string; unit: string; values: number[] }>()
     const failed = new Map<Task, Result>()
     for (let repetition = 1; repetition <= group.repetitions; repetition++) {
-      for (const task of group.tasks) {
+      for (const task of repetition % 2 === 1 ? group.tasks : group.tasks.toReversed()) {
         if (failed.has(task) || this.#isAborted) continue
         const { system, title } = task.spec
         try {

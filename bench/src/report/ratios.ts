@@ -1,7 +1,10 @@
-// The ratios that the product is held to, each with its limit, from the values of this very run.
+// The ratios that the product is held to, each with its limit, from the values of this very run. Two cases are compared within a
+// repetition, where they ran within seconds of each other, and the median of those ratios counts: the speed of a machine changes
+// from minute to minute, and would be taken for a difference between them.
 import type { Titles } from '../plan.ts'
 import type { SystemName } from '../systems/system.ts'
-import { type Result, valueOf } from './result.ts'
+import { median } from '../cases/measuring.ts'
+import { type Result, valueOf, valuesOf } from './result.ts'
 
 export interface Ratio {
   readonly title: string
@@ -14,12 +17,12 @@ export interface Ratio {
 const OURS: SystemName = 'durable-execution-worker'
 
 export function ratios(results: readonly Result[], titles: Titles): Ratio[] {
-  const own = (title: string) => valueOf(results, OURS, title)
-  const peer = (system: SystemName, title: string) => valueOf(results, system, title)
+  const own = (title: string) => valuesOf(results, OURS, title)
+  const peer = (system: SystemName, title: string) => valuesOf(results, system, title)
   const found: Ratio[] = []
-  const ratio = (title: string, value: number | undefined, base: number | undefined, limit?: Ratio['limit']) => {
-    if (value === undefined || base === undefined || base === 0) return
-    found.push({ title, value: value / base, unit: '×', ...(limit === undefined ? {} : { limit }) })
+  const ratio = (title: string, values: readonly number[], bases: readonly number[], limit?: Ratio['limit']) => {
+    const value = medianRatio(values, bases)
+    if (value !== undefined) found.push({ title, value, unit: '×', ...(limit === undefined ? {} : { limit }) })
   }
 
   ratio("1 step against graphile-worker's bare jobs", own(titles.oneStep), peer('graphile-worker', titles.bare), { least: 1 })
@@ -43,15 +46,22 @@ export function ratios(results: readonly Result[], titles: Titles): Ratio[] {
   ratio(`${titles.besideSleeping}, against nothing`, own(titles.besideSleeping), own(titles.alone), { least: 0.95 })
   ratio(`${titles.besideFinished}, against nothing`, own(titles.besideFinished), own(titles.alone), { least: 0.95 })
   ratio(`${titles.xmin}, against free`, own(titles.xmin), own(titles.noXmin), { least: 0.85 })
-  for (const { system, case: title, value } of results) {
+  for (const { system, case: title, values } of results) {
     if (system === OURS || !title.endsWith('xmin held elsewhere')) continue
-    ratio(`${system}: ${title}, against free`, value ?? undefined, peer(system, title.replace('held elsewhere', 'free')))
+    ratio(`${system}: ${title}, against free`, values, peer(system, title.replace('held elsewhere', 'free')))
   }
   ratio(`${titles.deepClaim}, p99 time against the short one's`, own(`${titles.deepClaim}, p99`), own(`${titles.shortClaim}, p99`), { most: 2 })
   ratio("the guide's defaults against graphile-worker's bare jobs", own(titles.guideDefaults), peer('graphile-worker', titles.bare), { least: 0.15 })
-  const queries = own(`${titles.idle}, queries`)
+  const queries = valueOf(results, OURS, `${titles.idle}, queries`)
   if (queries !== undefined) found.push({ title: 'queries of an idle executor', value: queries / 60, unit: 'a second', limit: { most: 2 } })
   return found
+}
+
+/** Repetition by repetition; one of them that failed on either side leaves only the medians to compare. */
+function medianRatio(values: readonly number[], bases: readonly number[]): number | undefined {
+  if (values.length === 0 || bases.length === 0 || bases.includes(0)) return undefined
+  if (values.length !== bases.length) return median(values) / median(bases)
+  return median(values.map((value, repetition) => value / (bases[repetition] ?? Number.NaN)))
 }
 
 /** Whether it is where it should be; undefined without a limit. */

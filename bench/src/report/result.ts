@@ -16,3 +16,8 @@ export interface Result {
 export function valueOf(results: readonly Result[], system: SystemName, title: string): number | undefined {
   return results.find((each) => each.system === system && each.case === title)?.value ?? undefined
 }
+
+/** Each repetition's; none where it was not measured. */
+export function valuesOf(results: readonly Result[], system: SystemName, title: string): readonly number[] {
+  return results.find((each) => each.system === system && each.case === title)?.values ?? []
+}
