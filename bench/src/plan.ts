@@ -6,8 +6,8 @@ import type { SystemName } from './systems/system.ts'
 
 export interface Task {
   readonly spec: Spec
-  /** The database that it starts from a copy of, as an earlier task kept it. */
-  readonly from?: string
+  /** For each of its databases, one if none is said: the database that it is a copy of, as an earlier task kept it. */
+  readonly from?: readonly (string | undefined)[]
   /** The name under which its database is kept. */
   readonly keep?: string
   readonly limitSeconds: number
@@ -40,11 +40,14 @@ export interface Titles {
   readonly shortClaim: string
   readonly deepClaim: string
   readonly idle: string
+  readonly tickAlone: string
+  readonly tickAmongMany: string
 }
 
 const OURS: SystemName = 'durable-execution-worker'
 const BATCH = 1000
 const CLAIMS = 100
+const TICKS = 20
 /** A rate that the slowest system bears. */
 const SAME_LOAD = 100
 /** Each of them does some hundreds a second. */
@@ -91,6 +94,8 @@ function titlesOf({ backlogs, organizations, sleeping, finished, xmin }: Sizes):
     shortClaim: `claim of 50, backlog ${Math.max(short, 50 * CLAIMS)}`,
     deepClaim: `claim of 50, backlog ${deep}`,
     idle: 'idle',
+    tickAlone: 'tick, work of 10 organizations, alone',
+    tickAmongMany: `tick, work of 10 organizations among ${many} enabled`,
   }
 }
 
@@ -185,8 +190,8 @@ function shared(sizes: Sizes, titles: Titles, systems: readonly Description[], p
 }
 
 function ours(sizes: Sizes, titles: Titles): PlannedGroup[] {
-  const drain = (title: string, count: number, rest: Partial<Extract<Spec, { kind: 'drain' }>> = {}, from?: string) =>
-    task({ kind: 'drain', system: OURS, title, steps: 1, count, ...rest }, from === undefined ? {} : { from })
+  const drain = (title: string, count: number, rest: Partial<Extract<Spec, { kind: 'drain' }>> = {}) =>
+    task({ kind: 'drain', system: OURS, title, steps: 1, count, ...rest })
   const deepest = sizes.backlogs.at(-1)?.count ?? 0
   const many = Math.max(...sizes.organizations)
   return [
@@ -204,6 +209,14 @@ function ours(sizes: Sizes, titles: Titles): PlannedGroup[] {
       ],
     },
     {
+      name: 'tick',
+      repetitions: sizes.repetitions,
+      tasks: [
+        task({ kind: 'tick', system: OURS, title: titles.tickAlone, enabled: 10, ticks: TICKS }),
+        task({ kind: 'tick', system: OURS, title: titles.tickAmongMany, enabled: many, ticks: TICKS }),
+      ],
+    },
+    {
       name: 'kept: the deepest backlog',
       repetitions: 1,
       tasks: [task({ kind: 'fill', system: OURS, title: `backlog of ${deepest}`, count: deepest }, { keep: 'backlog' })],
@@ -214,7 +227,7 @@ function ours(sizes: Sizes, titles: Titles): PlannedGroup[] {
       tasks: sizes.backlogs.map(({ count, rounds }) => {
         const isFilled = count === deepest
         const title = `drain of a backlog of ${count}, warm`
-        return task({ kind: 'backlog', system: OURS, title, count, rounds, isFilled }, isFilled ? { from: 'backlog' } : {})
+        return task({ kind: 'backlog', system: OURS, title, count, rounds, isFilled }, isFilled ? { from: ['backlog'] } : {})
       }),
     },
     {
@@ -222,7 +235,7 @@ function ours(sizes: Sizes, titles: Titles): PlannedGroup[] {
       repetitions: sizes.repetitions,
       tasks: [
         task({ kind: 'claims', system: OURS, title: titles.shortClaim, backlog: Math.max(sizes.backlogs[0]?.count ?? 0, 50 * CLAIMS), claims: CLAIMS }),
-        task({ kind: 'claims', system: OURS, title: titles.deepClaim, backlog: deepest, claims: CLAIMS, isFilled: true }, { from: 'backlog' }),
+        task({ kind: 'claims', system: OURS, title: titles.deepClaim, backlog: deepest, claims: CLAIMS, isFilled: true }, { from: ['backlog'] }),
       ],
     },
     {
@@ -232,11 +245,19 @@ function ours(sizes: Sizes, titles: Titles): PlannedGroup[] {
     },
     {
       name: 'beside',
-      repetitions: sizes.close,
+      repetitions: 1,
       tasks: [
-        drain(titles.alone, sizes.beside),
-        drain(titles.besideSleeping, sizes.beside, { sleeping: sizes.sleeping }),
-        drain(titles.besideFinished, sizes.beside, {}, 'finished'),
+        task(
+          {
+            kind: 'sides',
+            system: OURS,
+            title: 'drain, with and without others beside',
+            count: sizes.beside.count,
+            rounds: sizes.beside.rounds,
+            sides: [{ title: titles.alone }, { title: titles.besideSleeping, sleeping: sizes.sleeping }, { title: titles.besideFinished }],
+          },
+          { from: [undefined, undefined, 'finished'] },
+        ),
       ],
     },
     {

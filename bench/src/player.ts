@@ -1,4 +1,5 @@
-// Plays one case of one system and prints what it measured, a JSON line each. Arguments: the spec as JSON, the database's URL.
+// Plays one case of one system and prints what it measured, a JSON line each. Arguments: the spec as JSON, the URL of
+// its database or databases.
 import { playBacklog, playFill } from './cases/backlog.ts'
 import { playBystander, probe } from './cases/bystander.ts'
 import { playClaims } from './cases/claims.ts'
@@ -8,10 +9,13 @@ import { playEnqueueBatches, playEnqueueOne } from './cases/enqueue.ts'
 import { executeBeside, playExecutors } from './cases/executors.ts'
 import { playIdle } from './cases/idle.ts'
 import { playLatencyAtLoad, playLatencyIdle } from './cases/latency.ts'
+import { playSides } from './cases/sides.ts'
 import { playSizes } from './cases/sizes.ts'
+import { playTick } from './cases/tick.ts'
 import { type Description, type Measurement, type Spec, specSchema } from './cases/spec.ts'
 
-const [specText, url = ''] = process.argv.slice(2)
+const [specText, ...urls] = process.argv.slice(2)
+const [url = ''] = urls
 const spec = specSchema.parse(JSON.parse(specText ?? ''))
 for (const line of await play(spec)) process.stdout.write(`${JSON.stringify(line)}\n`)
 if (process.connected) process.disconnect()
@@ -38,12 +42,16 @@ async function play(spec: Spec): Promise<(Measurement | Description)[]> {
       return await playBacklog(spec, url)
     case 'claims':
       return await playClaims(spec, url)
+    case 'tick':
+      return await playTick(spec, url)
     case 'fill':
       return await playFill(spec, url)
     case 'sizes':
       return await playSizes(spec, url)
     case 'bystander':
       return await playBystander(spec, url)
+    case 'sides':
+      return await playSides(spec, urls)
     case 'executors':
       return await playExecutors(spec, url)
     case 'beside: probe':

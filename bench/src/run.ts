@@ -38,7 +38,7 @@ export class Runner {
     const descriptions = []
     for (const name of systemNames) {
       try {
-        const [description] = await this.#play({ kind: 'describe', system: name, title: 'describe' }, '', DESCRIBE_SECONDS, descriptionSchema)
+        const [description] = await this.#play({ kind: 'describe', system: name, title: 'describe' }, [], DESCRIBE_SECONDS, descriptionSchema)
         if (description === undefined) throw new Error('it says nothing of itself')
         descriptions.push(description)
       } catch (error) {
@@ -85,26 +85,31 @@ export class Runner {
     }
   }
 
-  async #measure({ spec, from, keep, limitSeconds }: Task): Promise<z.infer<typeof measurementSchema>[]> {
-    const source = from === undefined ? undefined : this.#kept.get(from)
-    if (from !== undefined && source === undefined) throw new Error(`the database '${from}' that it starts from could not be made`)
-    const name = `bench_${++this.#databases}`
-    const url = await this.#server.createDatabase(name, source)
-    let isKept = false
+  async #measure({ spec, from = [undefined], keep, limitSeconds }: Task): Promise<z.infer<typeof measurementSchema>[]> {
+    const created: string[] = []
     try {
-      const measured = await this.#play(spec, url, limitSeconds, measurementSchema)
-      if (keep !== undefined) {
-        this.#kept.set(keep, name)
-        isKept = true
+      const urls: string[] = []
+      for (const source of from) {
+        const kept = source === undefined ? undefined : this.#kept.get(source)
+        if (source !== undefined && kept === undefined) throw new Error(`the database '${source}' that it starts from could not be made`)
+        const name = `bench_${++this.#databases}`
+        created.push(name)
+        urls.push(await this.#server.createDatabase(name, kept))
+      }
+      const measured = await this.#play(spec, urls, limitSeconds, measurementSchema)
+      const [only] = created
+      if (keep !== undefined && only !== undefined) {
+        this.#kept.set(keep, only)
+        created.pop()
       }
       return measured
     } finally {
-      if (!isKept) await this.#server.dropDatabase(name)
+      for (const name of created) await this.#server.dropDatabase(name)
     }
   }
 
-  async #play<Schema extends z.ZodType>(spec: Spec, url: string, limitSeconds: number, schema: Schema): Promise<z.infer<Schema>[]> {
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', PLAYER, JSON.stringify(spec), url], {
+  async #play<Schema extends z.ZodType>(spec: Spec, urls: readonly string[], limitSeconds: number, schema: Schema): Promise<z.infer<Schema>[]> {
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', PLAYER, JSON.stringify(spec), ...urls], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#child = child

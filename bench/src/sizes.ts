@@ -18,7 +18,8 @@ export interface Sizes {
   readonly backlogs: readonly { readonly count: number; readonly rounds: number }[]
   readonly organizations: readonly number[]
   readonly spread: number
-  readonly beside: number
+  /** Drained in each round, in each of the databases that are compared. */
+  readonly beside: { readonly count: number; readonly rounds: number }
   readonly sleeping: number
   readonly finished: number
   readonly xmin: Readonly<Partial<Record<SystemName, number>>>
@@ -47,7 +48,7 @@ const full: Sizes = {
   backlogs: [{ count: 5000, rounds: 10 }, { count: 50_000, rounds: 2 }, { count: 500_000, rounds: 1 }],
   organizations: [1, 100, 1000, 10_000],
   spread: 100_000,
-  beside: 100_000,
+  beside: { count: 30_000, rounds: 15 },
   sleeping: 200_000,
   finished: 1_000_000,
   xmin: { [OURS]: 200_000, 'graphile-worker': 40_000, 'pg-boss': 30_000, pgmq: 40_000 },
@@ -74,7 +75,7 @@ const quick: Sizes = {
   backlogs: [{ count: 5000, rounds: 4 }, { count: 150_000, rounds: 1 }],
   organizations: [1, 1000, 10_000],
   spread: 40_000,
-  beside: 40_000,
+  beside: { count: 20_000, rounds: 7 },
   sleeping: 50_000,
   finished: 100_000,
   xmin: { [OURS]: 50_000 },
@@ -101,7 +102,7 @@ const smoke: Sizes = {
   backlogs: [{ count: 500, rounds: 2 }, { count: 6000, rounds: 1 }],
   organizations: [1, 20],
   spread: 1000,
-  beside: 1000,
+  beside: { count: 500, rounds: 2 },
   sleeping: 1000,
   finished: 2000,
   xmin: { [OURS]: 1000 },

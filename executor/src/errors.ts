@@ -60,6 +60,13 @@ export class LeaseLostError extends WorkerError {
   }
 }
 
+/** The execution was ended from outside: its deadline passed, or it was cancelled. Nothing more of this run is written. */
+export class ExecutionEndedError extends WorkerError {
+  constructor(executionId: string, reason: string) {
+    super('EXECUTION_ENDED', `execution ${executionId} was ended: ${reason}`)
+  }
+}
+
 /** The executor stops and hands the execution back; it costs no attempt. */
 export class ExecutorStoppedError extends WorkerError {
   constructor() {

@@ -9,7 +9,7 @@ import type pg from 'pg'
 import type { Logger } from './logger.js'
 import { troubleOf } from './database-errors.js'
 import { Delivery } from './delivery.js'
-import { LeaseLostError } from './errors.js'
+import { ExecutionEndedError, LeaseLostError } from './errors.js'
 import { type Item, Outbox, PATIENCE_MS } from './outbox.js'
 import * as protocol from './protocol.js'
 import type { Outcome, Run } from './run.js'
@@ -24,8 +24,8 @@ export interface ExchangeOptions {
   executorId: () => string
   /** New work: makes a run of it, which is in flight until it is reported, and starts it. */
   onClaim: (claim: protocol.Claim) => Run
-  /** A run is no longer in flight: reported, or its lease was lost. */
-  onGone: (run: Run, how: 'completed' | 'retry_pending' | 'failed' | 'released' | 'fenced') => void
+  /** A run is no longer in flight: reported, its lease lost, or its execution ended from outside. */
+  onGone: (run: Run, how: 'completed' | 'retry_pending' | 'failed' | 'released' | 'fenced' | 'ended') => void
   /** The database does not know the executor. */
   onUnknown: () => Promise<void>
 }
@@ -135,10 +135,23 @@ export class Exchange {
 
   /** The lease of a run was lost: it is out of flight, and nothing of it is sent any more. */
   lose(run: Run): void {
-    const error = new LeaseLostError(run.claim.executionId)
+    this.#abandon(run, new LeaseLostError(run.claim.executionId), 'fenced')
+  }
+
+  /** An execution was ended from outside; its run goes the same way. */
+  cancel({ executionId, batchId, reason }: protocol.Ended): void {
+    for (const run of this.#held) {
+      if (run.claim.executionId !== executionId || run.claim.batchId !== batchId) continue
+      this.#abandon(run, new ExecutionEndedError(executionId, reason), 'ended')
+    }
+  }
+
+  #abandon(run: Run, error: LeaseLostError | ExecutionEndedError, how: 'fenced' | 'ended'): void {
     run.stop(error)
     this.#outbox.drop(run, error)
-    this.#gone(run, 'fenced')
+    this.#gone(run, how)
+    // Its place is free.
+    this.lookForWork()
   }
 
   /** Whether everything that was said has arrived. */

@@ -4,6 +4,7 @@ import pg from 'pg'
 import { type Duration, LONGEST_TIMER_MS, toMilliseconds } from './duration.js'
 import { ExecutorStoppedError, UsageError } from './errors.js'
 import { Exchange } from './exchange.js'
+import { Jobs } from './jobs.js'
 import { Leases } from './leases.js'
 import { defaultLogger, type Logger } from './logger.js'
 import * as protocol from './protocol.js'
@@ -46,12 +47,16 @@ export interface ExecutorStats {
   released: number
   /** Runs whose lease was lost. */
   fenced: number
+  /** Runs whose execution was ended from outside: it missed its deadline or was cancelled. */
+  ended: number
   inFlight: number
 }
 
 /** A claim or a report that takes longer has lost its server; the connection is given up and all is sent again. */
 const ANSWER_MS = 30_000
 const CONNECT_MS = 10_000
+/** Offers to remember; older ones have been taken by others, or taken back. */
+const MOST_OFFERS = 1000
 
 export class Executor {
   readonly #capacity: number
@@ -59,15 +64,17 @@ export class Executor {
   readonly #logger: Logger
   readonly #name: string
   readonly #pollMs: number
-  readonly #counts = { claimed: 0, completed: 0, retried: 0, deadLettered: 0, released: 0, fenced: 0 }
+  readonly #counts = { claimed: 0, completed: 0, retried: 0, deadLettered: 0, released: 0, fenced: 0, ended: 0 }
   readonly #lanePool: pg.Pool
   readonly #pool: pg.Pool
   readonly #exchange: Exchange
   readonly #leases: Leases
   readonly #wakeup: Wakeup
+  readonly #jobs: Jobs
   readonly #support: RunSupport
-  /** Offered batches that are being taken. */
-  readonly #taking = new Set<Promise<void>>()
+  /** Batches that were offered while there was no room. */
+  readonly #offers: string[] = []
+  #taking: Promise<void> | undefined
   #id = ''
   #poll: NodeJS.Timeout | undefined
   #state: 'new' | 'running' | 'stopping' | 'stopped' = 'new'
@@ -99,6 +106,7 @@ export class Executor {
       onGone: (run, how) => {
         this.#leases.remove(run)
         this.#counts[how === 'retry_pending' ? 'retried' : how === 'failed' ? 'deadLettered' : how]++
+        this.#takeOffers()
       },
       onUnknown: () => this.#register(),
     })
@@ -109,7 +117,11 @@ export class Executor {
       onLost: (run) => {
         this.#exchange.lose(run)
       },
+      onEnded: (ended) => {
+        this.#exchange.cancel(ended)
+      },
     })
+    this.#jobs = new Jobs({ pool: this.#lanePool, logger: this.#logger, executorId: () => this.#id, name: this.#name })
     this.#wakeup = new Wakeup({
       connectionString,
       logger: this.#logger,
@@ -117,8 +129,12 @@ export class Executor {
         this.#exchange.lookForWork(organizationId)
       },
       onBatch: (batchId) => {
-        const taking = this.#take(batchId).finally(() => this.#taking.delete(taking))
-        this.#taking.add(taking)
+        this.#offers.push(batchId)
+        if (this.#offers.length > MOST_OFFERS) this.#offers.shift()
+        this.#takeOffers()
+      },
+      onEnded: (ended) => {
+        this.#exchange.cancel(ended)
       },
     })
     this.#support = {
@@ -159,6 +175,7 @@ export class Executor {
     await this.#wakeup.start()
     this.#exchange.startClaiming()
     this.#schedulePoll()
+    this.#jobs.start()
     this.#logger.info({ executorId: this.#id, name: this.#name, workflows: [...this.#workflows.keys()] }, 'executor started')
   }
 
@@ -183,7 +200,8 @@ export class Executor {
     clearTimeout(this.#poll)
     this.#exchange.stopClaiming()
     await this.#wakeup.stop()
-    await Promise.all(this.#taking)
+    await this.#jobs.stop()
+    await this.#taking
     await this.#finish(timeoutMs)
     await this.#leases.stop()
     await this.#exchange.close()
@@ -243,8 +261,23 @@ export class Executor {
     else this.#exchange.end(run, outcome)
   }
 
+  /** Takes what was offered, one batch after the other, as far as there is room. */
+  #takeOffers(): void {
+    if (this.#offers.length === 0 || this.#taking !== undefined) return
+    this.#taking = this.#takeWhileThereIsRoom().finally(() => {
+      this.#taking = undefined
+    })
+  }
+
+  async #takeWhileThereIsRoom(): Promise<void> {
+    while (this.#state === 'running' && this.#exchange.inFlight < this.#capacity) {
+      const batchId = this.#offers.shift()
+      if (batchId === undefined) return
+      await this.#take(batchId)
+    }
+  }
+
   async #take(batchId: string): Promise<void> {
-    if (this.#state !== 'running' || this.#exchange.inFlight >= this.#capacity) return
     try {
       const askedAt = performance.now()
       const claims = await protocol.takeBatch(this.#lanePool, this.#id, batchId)

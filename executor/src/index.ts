@@ -5,6 +5,7 @@ export type { Duration } from './duration.js'
 export {
   ERROR_CATEGORIES,
   type ErrorCategory,
+  ExecutionEndedError,
   ExecutionFailedError,
   ExecutorStoppedError,
   LeaseLostError,

@@ -1,7 +1,7 @@
 // Keeps the leases of the batches that this executor works on: extends them while work runs, and stops the runs of a batch
 // whose lease is lost, be it that the database says so or that it could not be asked in time.
 import type { Logger } from './logger.js'
-import { extendLeases, type Queryable } from './protocol.js'
+import { type Ended, endedExecutions, extendLeases, type Queryable } from './protocol.js'
 import type { Run } from './run.js'
 
 interface Lease {
@@ -16,6 +16,7 @@ export interface LeasesOptions {
   logger: Logger
   executorId: () => string
   onLost: (run: Run) => void
+  onEnded: (ended: Ended) => void
 }
 
 const CHECK_MS = 1000
@@ -76,7 +77,8 @@ export class Leases {
 
   async #extend(due: [string, Lease][], askedAt: number): Promise<void> {
     const { sql, executorId, logger } = this.#options
-    const executionIds = due.flatMap(([, { runs }]) => [...runs].map((run) => run.claim.executionId))
+    const claims = due.flatMap(([, { runs }]) => [...runs].map((run) => run.claim))
+    const executionIds = claims.map(({ executionId }) => executionId)
     try {
       const batchIds = due.map(([batchId]) => batchId)
       const lost = new Set(await extendLeases(sql, executorId(), executionIds, batchIds))
@@ -84,6 +86,8 @@ export class Leases {
         if (!lost.has(batchId)) lease.expiresAt = askedAt + lease.leaseMs
         else if (this.#leases.has(batchId)) this.#lose(batchId, lease.runs)
       }
+      if (claims.length === 0) return
+      for (const ended of await endedExecutions(sql, executionIds, claims.map(({ batchId }) => batchId))) this.#options.onEnded(ended)
     } catch (error) {
       logger.warn({ err: error, batches: due.length }, 'leases could not be extended; trying again')
     }

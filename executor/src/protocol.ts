@@ -47,6 +47,19 @@ export interface FailureOutcome {
   retryInMs: number | null
 }
 
+/** An execution that was ended from outside while it ran. */
+export interface Ended {
+  executionId: string
+  batchId: string
+  reason: string
+}
+
+export interface Job {
+  name: string
+  /** A statement. */
+  command: string
+}
+
 /** SQLSTATEs that the SQL API raises. */
 export const SQLSTATE = { leaseLost: 'FW001', unknownExecutor: 'FW002' } as const
 
@@ -183,6 +196,42 @@ export async function extendLeases(
     rowMode: 'array',
   })
   return rows.map(([batchId]) => batchId)
+}
+
+/** Returns which of these were ended from outside; the arrays have a place for each execution. */
+export async function endedExecutions(
+  sql: Queryable,
+  executionIds: readonly string[],
+  batchIds: readonly string[],
+): Promise<Ended[]> {
+  const { rows } = await sql.query<[string, string, string]>({
+    name: 'fw_ended_executions',
+    text: 'select * from public.fw_ended_executions($1, $2)',
+    values: [executionIds, batchIds],
+    rowMode: 'array',
+  })
+  return rows.map(([executionId, batchId, reason]) => ({ executionId, batchId, reason }))
+}
+
+/** Returns jobs that are due and that nobody else runs; they are this executor's now. */
+export async function takeDueJobs(sql: Queryable, executorId: string): Promise<Job[]> {
+  return (await sql.query<Job & pg.QueryResultRow>('select name, command from public.fw_take_due_jobs($1)', [executorId])).rows
+}
+
+/** Runs a job's command in a transaction that knows who runs it. */
+export async function runJob(pool: pg.Pool, command: string, driver: string): Promise<void> {
+  const client = await pool.connect()
+  let failed = true
+  try {
+    await client.query('begin')
+    await client.query("select set_config('fw.job_driver', $1, true)", [driver])
+    await client.query(command)
+    await client.query('commit')
+    failed = false
+  } finally {
+    // A connection in doubt is given up, and its transaction with it.
+    client.release(failed)
+  }
 }
 
 /** Records a step within the transaction that `sql` is in. */

@@ -4,7 +4,7 @@ import type pg from 'pg'
 import type { Context, StepOptions, StepScope, TransactionClient, TransactionResult } from './context.js'
 import { sqlState } from './database-errors.js'
 import { LONGEST_TIMER_MS, toMilliseconds } from './duration.js'
-import { ExecutorStoppedError, LeaseLostError, type PermanentError, StepTimeoutError, UsageError } from './errors.js'
+import { type ExecutionEndedError, ExecutorStoppedError, LeaseLostError, type PermanentError, StepTimeoutError, UsageError } from './errors.js'
 import { toJson } from './json.js'
 import { type Checkpoint, type Claim, SQLSTATE } from './protocol.js'
 import { type Failed, failedBy, failedByInput } from './thrown.js'
@@ -38,7 +38,7 @@ export class Run {
 
   readonly #workflow: Workflow
   readonly #support: RunSupport
-  #stopped: LeaseLostError | ExecutorStoppedError | undefined
+  #stopped: LeaseLostError | ExecutionEndedError | ExecutorStoppedError | undefined
   /** Made when somebody asks for the signal: most runs never do. */
   #abort: AbortController | undefined
   readonly #scope: StepScope
@@ -60,7 +60,7 @@ export class Run {
   }
 
   /** Stops the run: its signal fires, and no step of it starts or is recorded any more. */
-  stop(reason: LeaseLostError | ExecutorStoppedError): void {
+  stop(reason: LeaseLostError | ExecutionEndedError | ExecutorStoppedError): void {
     this.#stopped ??= reason
     this.#abort?.abort(reason)
   }

@@ -3,6 +3,7 @@
 import pgListen, { type Subscriber } from 'pg-listen'
 import { z } from 'zod'
 import type { Logger } from './logger.js'
+import type { Ended } from './protocol.js'
 
 export interface WakeupOptions {
   connectionString: string
@@ -11,8 +12,13 @@ export interface WakeupOptions {
   onWork: (organizationId?: string) => void
   /** A batch was offered. */
   onBatch: (batchId: string) => void
+  /** An execution was ended from outside. */
+  onEnded: (ended: Ended) => void
 }
 
+// No more than two: pg-listen sends all of them at once after a reconnect, and a third one makes pg warn.
+const CHANNELS = ['fw_work', 'fw_batch']
+const endedSchema = z.object({ execution_id: z.guid(), batch_id: z.guid(), reason: z.string() })
 const LONGEST_RETRY_MS = 5000
 const CHECK_MS = 30_000
 
@@ -23,7 +29,7 @@ export class Wakeup {
 
   constructor(options: WakeupOptions) {
     this.#options = options
-    const { connectionString, logger, onWork, onBatch } = options
+    const { connectionString, logger, onWork, onBatch, onEnded } = options
     this.#subscriber = pgListen.default(
       { connectionString, application_name: 'fw listener' },
       {
@@ -53,6 +59,8 @@ export class Wakeup {
     notifications.on('fw_batch', (payload: unknown) => {
       const batchId = z.guid().safeParse(payload)
       if (batchId.success) onBatch(batchId.data)
+      const ended = endedSchema.safeParse(payload)
+      if (ended.success) onEnded({ executionId: ended.data.execution_id, batchId: ended.data.batch_id, reason: ended.data.reason })
     })
   }
 
@@ -60,11 +68,11 @@ export class Wakeup {
   async start(): Promise<void> {
     try {
       await this.#subscriber.connect()
-      await Promise.all([this.#subscriber.listenTo('fw_work'), this.#subscriber.listenTo('fw_batch')])
+      for (const channel of CHANNELS) await this.#subscriber.listenTo(channel)
     } catch (error) {
       this.#options.logger.warn({ err: error }, 'no listener; work is found by polling')
       // It goes on trying to connect, and then listens to the channels that it was told once.
-      await Promise.allSettled([this.#subscriber.listenTo('fw_work'), this.#subscriber.listenTo('fw_batch')])
+      await Promise.allSettled(CHANNELS.map((channel) => this.#subscriber.listenTo(channel)))
     }
   }
 

@@ -23,15 +23,27 @@ export interface WorkflowOptions<Schema extends z.ZodType> {
   /** Checked before each run; input that fails it is dead-lettered at once. */
   input: Schema
   retry?: RetryPolicy
+  /**
+   * From the start of the first attempt to the deadline of an execution, in whole minutes, '1m' to '24h'. Default: '1h'.
+   * The database looks every 5 minutes.
+   */
+  timeout?: Duration
+  /**
+   * What becomes of an execution that misses its deadline: 'fail' ends it as timed_out and dead-letters it, 'cancel' ends it
+   * as cancelled, 'escalate' ends it as timed_out and gives administrators a notice. Default: 'fail'.
+   */
+  onTimeout?: 'fail' | 'cancel' | 'escalate'
 }
 
-/** Retry policy as the database keeps it, in milliseconds. */
+/** Policies as the database keeps them. */
 export interface RegisteredWorkflow {
   name: string
   max_attempts: number
   backoff_initial_ms: number
   backoff_factor: number
   backoff_max_ms: number
+  timeout_minutes: number
+  on_timeout: 'fail' | 'cancel' | 'escalate'
 }
 
 const WORKFLOW = Symbol.for('durable-execution-worker.workflow')
@@ -48,15 +60,15 @@ export interface Workflow<Input = unknown, Output = unknown> {
 
 /**
  * Defines a workflow.
- * @param options name, input schema and retry policy
+ * @param options name, input schema, retry policy and timeout
  * @param handler gets the context and the parsed input; what it returns is the execution's output (JSON)
- * @throws UsageError for a name or a retry policy out of range
+ * @throws UsageError for a name, a retry policy or a timeout out of range
  */
 export function workflow<Schema extends z.ZodType, Output>(
   options: WorkflowOptions<Schema>,
   handler: (ctx: Context, input: z.output<Schema>) => Promise<Output> | Output,
 ): Workflow<z.input<Schema>, Output> {
-  const { name, input, retry = {} } = options
+  const { name, input, retry = {}, onTimeout = 'fail' } = options
   if (name.length < 1 || name.length > 200) {
     throw new UsageError(`a workflow name has 1 to 200 characters, not ${name.length}`)
   }
@@ -71,6 +83,8 @@ export function workflow<Schema extends z.ZodType, Output>(
       backoff_initial_ms: toMilliseconds(backoff.initial ?? '1s', `${name}: retry.backoff.initial`),
       backoff_factor: inRange(backoff.factor ?? 2, 1, 100, name, 'retry.backoff.factor', false),
       backoff_max_ms: toMilliseconds(backoff.max ?? '5m', `${name}: retry.backoff.max`),
+      timeout_minutes: inRange(toMilliseconds(options.timeout ?? '1h', `${name}: timeout`) / 60_000, 1, 1440, name, 'timeout in minutes', true),
+      on_timeout: onTimeout,
     },
     run: async (ctx, parsed) => await handler(ctx, parsed as z.output<Schema>),
   }

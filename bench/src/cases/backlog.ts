@@ -2,8 +2,8 @@
 // measured on a worker that is running and warm: the organization is switched off while its backlog is filled and vacuumed;
 // then another organization's work warms the worker; then the organization is switched on, and the clock runs from that
 // commit to the end. Short backlogs go round several times, and the rate is that of all rounds together.
-import { open, organization, type OwnSession } from '../systems/durable-execution-worker.ts'
-import { Countdown, inDatabase, settle } from './measuring.ts'
+import { open, organization, switchOn } from '../systems/durable-execution-worker.ts'
+import { Countdown, settle } from './measuring.ts'
 import type { Measurement, SpecOf } from './spec.ts'
 
 const FIRST_WARM_UP = 20_000
@@ -30,7 +30,7 @@ export async function playBacklog(spec: SpecOf<'backlog'>, url: string): Promise
         await settle(url)
         await warm(Math.min(WARM_UP, spec.count))
         countdown = new Countdown(spec.count + 1)
-        const start = await switchOn(session, url)
+        const start = await switchOn(session, url, MEASURED)
         milliseconds += (await countdown.end(session)) - start
         await session.setEnabled(MEASURED, false)
       }
@@ -41,18 +41,6 @@ export async function playBacklog(spec: SpecOf<'backlog'>, url: string): Promise
   } finally {
     await session.close()
   }
-}
-
-/** Enables the organization and enqueues one more for it, which wakes the worker. Returns the time just before the commit. */
-async function switchOn(session: OwnSession, url: string): Promise<number> {
-  return await inDatabase(url, async (client) => {
-    await client.query('begin')
-    await client.query('select fw_save_worker_settings($1, true)', [MEASURED])
-    await session.enqueueWithin?.(client, 0)
-    const start = performance.now()
-    await client.query('commit')
-    return start
-  })
 }
 
 /** Fills a database that is kept for other cases to start from. Nothing is measured. */

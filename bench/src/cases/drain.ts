@@ -17,7 +17,7 @@ export async function playDrain(spec: SpecOf<'drain'>, url: string): Promise<Mea
 }
 
 async function openSession(spec: SpecOf<'drain'>, url: string): Promise<Session> {
-  const { steps, count, organizations, enabled, sleeping, guideDefaults } = spec
+  const { steps, count, organizations, enabled, guideDefaults } = spec
   if (spec.system !== 'durable-execution-worker') return await installed(spec.system, url, steps, count)
   const { open } = await import('../systems/durable-execution-worker.ts')
   const session = await open(url, { steps, count }, {
@@ -25,7 +25,6 @@ async function openSession(spec: SpecOf<'drain'>, url: string): Promise<Session>
     ...(enabled === undefined ? {} : { enabled }),
     ...(guideDefaults === undefined ? {} : { guideDefaults }),
   })
-  if (sleeping !== undefined) await session.sleep(sleeping)
   return session
 }
 

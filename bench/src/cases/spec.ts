@@ -20,7 +20,6 @@ export const specSchema = z.discriminatedUnion('kind', [
     // The rest is for our own system alone.
     organizations: whole.optional(),
     enabled: whole.optional(),
-    sleeping: whole.optional(),
     guideDefaults: z.boolean().optional(),
   }),
   z.object({ ...common, kind: z.literal('enqueue-one'), count: whole }),
@@ -31,9 +30,17 @@ export const specSchema = z.discriminatedUnion('kind', [
   z.object({ ...common, kind: z.literal('idle'), seconds: z.number() }),
   z.object({ ...common, kind: z.literal('backlog'), count: whole, rounds: whole, isFilled: z.boolean().optional() }),
   z.object({ ...common, kind: z.literal('claims'), backlog: whole, claims: whole, isFilled: z.boolean().optional() }),
+  z.object({ ...common, kind: z.literal('tick'), enabled: whole, ticks: whole }),
   z.object({ ...common, kind: z.literal('fill'), count: whole }),
   z.object({ ...common, kind: z.literal('sizes'), count: whole }),
   z.object({ ...common, kind: z.literal('bystander'), count: whole, secondsAlone: z.number() }),
+  z.object({
+    ...common,
+    kind: z.literal('sides'),
+    count: whole,
+    rounds: whole,
+    sides: z.array(z.object({ title: z.string(), sleeping: whole.optional() })),
+  }),
   z.object({ ...common, kind: z.literal('executors'), count: whole, executors: whole }),
   // Processes that a case starts beside itself.
   z.object({ ...common, kind: z.literal('beside: probe') }),

@@ -51,6 +51,7 @@ export function ratios(results: readonly Result[], titles: Titles): Ratio[] {
     ratio(`${system}: ${title}, against free`, values, peer(system, title.replace('held elsewhere', 'free')))
   }
   ratio(`${titles.deepClaim}, p99 time against the short one's`, own(`${titles.deepClaim}, p99`), own(`${titles.shortClaim}, p99`), { most: 2 })
+  ratio('tick with work of 10 organizations among many, against alone', own(titles.tickAmongMany), own(titles.tickAlone), { most: 2 })
   ratio("the guide's defaults against graphile-worker's bare jobs", own(titles.guideDefaults), peer('graphile-worker', titles.bare), { least: 0.15 })
   const queries = valueOf(results, OURS, `${titles.idle}, queries`)
   if (queries !== undefined) found.push({ title: 'queries of an idle executor', value: queries / 60, unit: 'a second', limit: { most: 2 } })

@@ -2,6 +2,7 @@
 import { Client, Executor, migrate, workflow } from 'durable-execution-worker'
 import pg from 'pg'
 import { z } from 'zod'
+import { inDatabase } from '../cases/measuring.ts'
 import { inBatches } from './in-batches.ts'
 import { packageVersion } from './package-version.ts'
 import type { Load, Session, System, Worker } from './system.ts'
@@ -30,6 +31,8 @@ export interface OwnSession extends Session {
   /** Enqueues for an organization of the caller's choice. */
   fillFor(organizationId: string, count: number): Promise<void>
   setEnabled(organizationId: string, enabled: boolean): Promise<void>
+  /** Enqueues one within the caller's transaction. */
+  enqueueFor(transaction: pg.ClientBase, organizationId: string): Promise<void>
 }
 
 export const system: System = {
@@ -119,6 +122,9 @@ export async function open(url: string, load: Load, options: OwnOptions = {}): P
     enqueueWithin: async (transaction, marker) => {
       await client.enqueue(bench, { marker }, { organizationId: organization(1), transaction })
     },
+    enqueueFor: async (transaction, organizationId) => {
+      await client.enqueue(bench, { marker: 0 }, { organizationId, transaction })
+    },
     work: async (callbacks) => {
       on = callbacks
       const throughput = load.purpose === 'latency' ? {} : { concurrency: THROUGHPUT_CONCURRENCY }
@@ -136,6 +142,18 @@ export async function open(url: string, load: Load, options: OwnOptions = {}): P
       await pool.end()
     },
   }
+}
+
+/** Enables the organization and enqueues one more for it, which wakes the worker. Returns the time just before the commit. */
+export async function switchOn(session: OwnSession, url: string, organizationId: string): Promise<number> {
+  return await inDatabase(url, async (client) => {
+    await client.query('begin')
+    await client.query('select fw_save_worker_settings($1, true)', [organizationId])
+    await session.enqueueFor(client, organizationId)
+    const start = performance.now()
+    await client.query('commit')
+    return start
+  })
 }
 
 /** `finished` follows the executor's own count of completions that the database has taken. */

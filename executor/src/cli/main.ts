@@ -8,6 +8,7 @@ import { addDlqCommand } from './dlq.js'
 import { addEnqueueCommand } from './enqueue.js'
 import { EXIT, EXIT_HELP, type ExitCode } from './exit-codes.js'
 import { explain, failureText } from './failure.js'
+import { addHealthCommand } from './health.js'
 import { addMigrateCommand } from './migrate.js'
 import { EXAMPLE_ORGANIZATION, FW, note, print } from './output.js'
 import { addRunCommand } from './run.js'
@@ -35,6 +36,7 @@ Examples:
   $ ${FW} enable ${EXAMPLE_ORGANIZATION} --batch-size 25
   $ ${FW} enqueue hello '{"name":"Ada"}' --organization ${EXAMPLE_ORGANIZATION} --wait 30s
   $ ${FW} status --check
+  $ ${FW} health
   $ ${FW} dlq retry --all`
 
 const ENVIRONMENT = `
@@ -82,6 +84,7 @@ function program(): Command {
   addEnqueueCommand(command)
   addSettingsCommands(command)
   addStatusCommand(command)
+  addHealthCommand(command)
   addDlqCommand(command)
   return command
 }

@@ -31,7 +31,7 @@ export interface MigrateResult {
   applied: string[]
   /** Files of sql/functions applied (all of them, every time). */
   functions: number
-  /** Files of sql/cron applied; 0 where the database has no pg_cron. */
+  /** Jobs given to pg_cron; 0 where the database has none of version 1.5 or later: executors run them then. */
   cronJobs: number
 }
 
@@ -60,11 +60,12 @@ export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
     const current = options.withCurrent === true && existsSync(join(packageRoot, CURRENT)) ? [CURRENT] : []
     await applySqlFiles(client, packageRoot, current)
     const functions = await sqlFiles(packageRoot, 'sql/functions')
-    const cronJobs = (await hasPgCron(client)) ? await sqlFiles(packageRoot, 'sql/cron') : []
+    const jobs = await sqlFiles(packageRoot, 'sql/cron')
     const privileges = await sqlFiles(packageRoot, 'sql/privileges')
-    await applySqlFiles(client, packageRoot, [...functions, ...cronJobs, ...privileges])
-    log(`migrations applied: ${applied.length}, functions: ${functions.length}, cron jobs: ${cronJobs.length}`)
-    return { applied, functions: functions.length, cronJobs: cronJobs.length }
+    await applySqlFiles(client, packageRoot, [...functions, ...jobs, ...privileges])
+    const cronJobs = jobs.length > 0 ? await installCronJobs(client) : 0
+    log(`migrations applied: ${applied.length}, functions: ${functions.length}, cron jobs: ${cronJobs}`)
+    return { applied, functions: functions.length, cronJobs }
   } finally {
     // Ends the session, and so the lock.
     await client.end().catch(() => undefined)
@@ -120,7 +121,10 @@ async function lock(client: pg.Client, log: (line: string) => void): Promise<voi
   }
 }
 
-async function hasPgCron(client: pg.Client): Promise<boolean> {
-  const { rowCount } = await client.query("select 1 from pg_extension where extname = 'pg_cron'")
-  return rowCount === 1
+/** What was unscheduled or rescheduled by hand since an earlier migrate is left so. */
+async function installCronJobs(client: pg.Client): Promise<number> {
+  const found = await client.query('select where public.fw_pg_cron_version() is not null')
+  if (found.rowCount === 0) return 0
+  const { rowCount } = await client.query('select from public.fw_install_cron_jobs(p_only_new => true)')
+  return rowCount ?? 0
 }

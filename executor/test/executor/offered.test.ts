@@ -15,10 +15,12 @@ async function untilIdle(): Promise<void> {
   await sleep(500)
 }
 
-/** Work that an idle executor is not told of: enqueued while it claims nothing by itself. */
+/** Work that an idle executor is not told of, as if the NOTIFY had been lost; it claims nothing by itself. */
 async function unseen(name: string, organizationId: string, count: number): Promise<string[]> {
   await database.query('update public.fw_executors set wants_work = false')
-  return database.client.enqueueMany(name, Array.from({ length: count }, () => ({})), { organizationId })
+  const ids = await database.client.enqueueMany(name, Array.from({ length: count }, () => ({})), { organizationId })
+  await database.query('update public.fw_executors set wants_work = true where stopped_at is null')
+  return ids
 }
 
 test('a batch that is offered by NOTIFY is taken and run', async () => {

@@ -98,10 +98,12 @@ describe('a migrate', () => {
     await expect(database.query('select public.a()')).rejects.toThrow(/does not exist/)
   })
 
-  it('applies no cron jobs where there is no pg_cron', async () => {
+  it('leaves the jobs to the executors where there is no pg_cron', async () => {
     const database = await emptyDatabase()
-    const packageRoot = await packageFolder([ONE], { 'sql/cron/job.sql': "select cron.schedule('job', '* * * * *', 'select 1');" })
-    expect(await migrate({ connectionString: database.url, packageRoot })).toMatchObject({ cronJobs: 0 })
+    expect(await migrate({ connectionString: database.url, withCurrent: true })).toMatchObject({ cronJobs: 0 })
+    expect(await database.query('select name from public.fw_jobs where installed_at is null order by name')).toEqual(
+      ['fw-dlq-auto-discard', 'fw-dlq-threshold-check', 'fw-retention', 'process-workflow-queue', 'workflow-timeout-watchdog'].map((name) => ({ name })),
+    )
   })
 
   it('uses a pgmq that is there without its extension', async () => {

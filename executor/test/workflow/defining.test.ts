@@ -7,17 +7,23 @@ const define = (name: string, retry?: RetryPolicy) => workflow({ name, input: z.
 
 describe('the retry policy that a workflow is registered with', () => {
   test('is 5 attempts, 1 s doubled each time, 5 minutes at most, when none is given', () => {
-    expect(define('a').policy).toEqual({ name: 'a', max_attempts: 5, backoff_initial_ms: 1000, backoff_factor: 2, backoff_max_ms: 300_000 })
+    expect(define('a').policy).toMatchObject({ name: 'a', max_attempts: 5, backoff_initial_ms: 1000, backoff_factor: 2, backoff_max_ms: 300_000 })
   })
 
   test('takes durations as they are written', () => {
-    expect(define('a', { maxAttempts: 2, backoff: { initial: '250ms', factor: 1.5, max: '1h' } }).policy).toEqual({
+    expect(define('a', { maxAttempts: 2, backoff: { initial: '250ms', factor: 1.5, max: '1h' } }).policy).toMatchObject({
       name: 'a',
       max_attempts: 2,
       backoff_initial_ms: 250,
       backoff_factor: 1.5,
       backoff_max_ms: 3_600_000,
     })
+  })
+
+  test('goes with a timeout of an hour that fails an execution, unless told otherwise', () => {
+    expect(define('a').policy).toMatchObject({ timeout_minutes: 60, on_timeout: 'fail' })
+    const { policy } = workflow({ name: 'a', input: z.unknown(), timeout: '24h', onTimeout: 'escalate' }, () => 1)
+    expect(policy).toMatchObject({ timeout_minutes: 1440, on_timeout: 'escalate' })
   })
 
   test('is in whole milliseconds', () => {
@@ -44,6 +50,12 @@ describe('a definition is refused with a UsageError', () => {
     expect(() => define('pay', retry)).toThrow(UsageError)
     expect(() => define('pay', retry)).toThrow(`pay: ${what}`)
   })
+})
+
+test.each(['30s', '90s', '25h', 0, -60_000, 'never'])('a timeout of %j is refused', (timeout) => {
+  const define = () => workflow({ name: 'pay', input: z.unknown(), timeout: timeout as '1h' }, () => 1)
+  expect(define).toThrow(UsageError)
+  expect(define).toThrow(/pay: timeout/)
 })
 
 test('a name of 200 characters and the ends of the ranges are taken', () => {

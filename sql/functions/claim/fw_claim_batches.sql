@@ -47,6 +47,10 @@ begin
       hint = 'Call fw_register_executor and use the id that it returns.';
   end if;
 
+  -- An executor that is paused says that it has room, so that the end of the pause wakes it.
+  if v_executor.is_paused then
+    return;
+  end if;
   v_live_workflows := case when v_executor.is_mixed then public.fw_live_workflows() else v_executor.workflows end;
   v_cursor := v_executor.claim_cursor;
   -- A rescan walks over every organization with waiting work, from its oldest message. It may meet many dead index entries

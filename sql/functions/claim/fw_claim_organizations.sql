@@ -60,7 +60,9 @@ begin
   return query
     with started as (
       update public.fw_workflow_executions e set
-        status = 'running', batch_id = p.batch_id, started_at = coalesce(e.started_at, v_now), next_retry_at = null
+        status = 'running', batch_id = p.batch_id, started_at = coalesce(e.started_at, v_now), next_retry_at = null,
+        deadline_at = coalesce(e.deadline_at, v_now + coalesce(
+          (select make_interval(mins => w.timeout_minutes) from public.fw_workflows w where w.name = e.workflow_name), interval '60 minutes'))
       from unnest(v_message_ids, v_execution_ids, v_attempts, v_positions, v_batches) as p (msg_id, id, attempt, position, batch_id)
       where e.id = p.id and e.msg_id = p.msg_id and e.organization_id = v_places.organizations[p.position]
         and e.status in ('queued', 'retry_pending', 'waiting') and e.workflow_name = any (p_workflows)

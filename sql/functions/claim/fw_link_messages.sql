@@ -18,7 +18,8 @@ begin
   update public.fw_workflow_executions e set
     status = case when n.attempt > 1 then public.fw_execution_status 'retry_pending' else 'queued' end,
     retry_count = n.attempt - 1, msg_id = n.msg_id, next_retry_at = case when n.attempt > 1 then now() end,
-    last_error = null, error_category = null, completed_at = null, discarded_at = null
+    last_error = null, error_category = null, completed_at = null, discarded_at = null,
+    deadline_at = null, deadline_warned_at = null
   from newest n
   where e.id = n.id;
 end

@@ -5,21 +5,31 @@ as $$
 declare
   v_next record;
   v_workflows constant text[] := public.fw_live_workflows();
+  v_after text;
 begin
+  -- What is offered is hidden from claims, so nothing is offered unless somebody has room to take it.
+  if public.fw_is_paused() or not exists (select from public.fw_waiting_executors) then
+    return;
+  end if;
+  -- Each call goes on after the organization that the one before ended with.
+  select j.cursor into v_after from public.fw_jobs j where j.name = 'process-workflow-queue' for no key update;
   -- A second time when what was visible could not run: it has been settled, so some may be claimed now.
   for v_try in 1..2 loop
-    v_next := public.fw_next_organizations('', p_room, true);
-    exit when cardinality(v_next.organizations) = 0 or cardinality(v_workflows) = 0;
+    v_next := public.fw_next_organizations(coalesce(v_after, ''), p_room, true);
+    perform public.fw_settle_strays(v_next.strays);
+    exit when cardinality(v_next.organizations) = 0;
     return query
       with offered as materialized (
-        select distinct c.batch_id from public.fw_claim_organizations(null, v_workflows, v_workflows, v_next.organizations, v_next.floors, p_room, true) c
+        select distinct c.batch_id from public.fw_claim_organizations(null, v_workflows, v_workflows, v_next.organizations, v_next.floors, p_room, false) c
       ), told as materialized (
         select o.batch_id, pg_notify('fw_batch', to_json(o.batch_id)::text) from offered o
       )
       select t.batch_id from told t;
     exit when found;
   end loop;
+  update public.fw_jobs j set cursor = v_next.organizations[cardinality(v_next.organizations)]::text
+  where j.name = 'process-workflow-queue' and cardinality(v_next.organizations) > 0;
 end
 $$;
 comment on function public.fw_offer_batches(integer) is
-  'Claims batches for waiting work on behalf of no executor in particular and NOTIFYs their ids on fw_batch; the first executor that calls fw_take_batch gets one. Claims nothing while no executor lives. Returns the batch ids.';
+  'Claims batches for waiting work on behalf of no executor in particular, a batch for each organization in turn up to p_room executions, and NOTIFYs their ids on fw_batch; the first executor that calls fw_take_batch gets one. Claims nothing while no living executor has room. Returns the batch ids.';

@@ -1,10 +1,13 @@
-create or replace function public.fw_reap_lost_leases(p_execution_ids uuid[]) returns void
+create or replace function public.fw_reap_lost_leases(p_execution_ids uuid[])
+returns table (batch_id uuid, lost bigint, returned bigint)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+#variable_conflict use_column
 declare
   v_batches uuid[];
   v_lost uuid[];
+  v_returned uuid[];   -- the batch of each
 begin
   -- A batch that a late report has locked is left alone: the caller holds message locks that the report waits for.
   v_batches := array(
@@ -32,11 +35,14 @@ begin
     select b.batch_id, count(*) as total from returned b group by b.batch_id
   ), counted as (
     update public.fw_worker_runs r set open = r.open - t.total, released = r.released + t.total,
-      finished_at = case when r.open = t.total then now() end
+      finished_at = case when r.open = t.total then now() end,
+      finished_xid = case when r.open = t.total then pg_current_xact_id() end
     from tally t where r.id = t.batch_id
   )
-  select coalesce(array_agg(l.id order by l.id), '{}') into v_lost
-  from unnest(v_lost) as l (id) where l.id not in (select b.id from returned b);
+  select array(select l.id from unnest(v_lost) as l (id) where l.id not in (select b.id from returned b) order by l.id),
+    array(select b.batch_id from returned b)
+  into v_lost, v_returned;
+  return query
   with ended as (
     select * from public.fw_fail_attempts(
       v_lost, array_fill('the lease ran out before the executor reported'::text, array[cardinality(v_lost)]),
@@ -45,13 +51,18 @@ begin
   ), tally as (
     select e.batch_id, count(*) as total, count(*) filter (where e.outcome = 'failed') as dead
     from ended e group by e.batch_id
+  ), counted as (
+    update public.fw_worker_runs r set open = r.open - t.total, lost = r.lost + t.total - t.dead,
+      dead_lettered = r.dead_lettered + t.dead, finished_at = case when r.open = t.total then now() end,
+      finished_xid = case when r.open = t.total then pg_current_xact_id() end
+    from tally t where r.id = t.batch_id
   )
-  update public.fw_worker_runs r set open = r.open - t.total, lost = r.lost + t.total - t.dead,
-    dead_lettered = r.dead_lettered + t.dead, finished_at = case when r.open = t.total then now() end
-  from tally t where r.id = t.batch_id;
+  select t.batch_id, t.total, 0::bigint from tally t
+  union all
+  select r.batch_id, 0, count(*) from unnest(v_returned) as r (batch_id) group by r.batch_id;
   perform public.fw_release_semaphores(array(
     select distinct r.organization_id from public.fw_worker_runs r where r.id = any (v_batches) and r.finished_at is not null));
 end
 $$;
 comment on function public.fw_reap_lost_leases(uuid[]) is
-  'Internal: ends the attempts of running executions whose batch has lost its lease. Each is a failed attempt: tried again at once, since the visibility timeout was the wait, or dead-lettered after the last.';
+  'Internal: ends the attempts of running executions whose batch has lost its lease. Each is a failed attempt: tried again at once, since the visibility timeout was the wait, or dead-lettered after the last. What was offered and never taken goes back at no attempt. Returns how many of each batch were lost and returned.';

@@ -8,37 +8,46 @@ begin
   if p_workflows is null or jsonb_typeof(p_workflows) <> 'array' or jsonb_array_length(p_workflows) = 0 then
     raise invalid_parameter_value using
       message = 'an executor must register at least one workflow',
-      hint = 'Pass a JSON array of {"name", "max_attempts", "backoff_initial_ms", "backoff_factor", "backoff_max_ms"}.';
+      hint = 'Pass a JSON array of {"name", "max_attempts", "backoff_initial_ms", "backoff_factor", "backoff_max_ms", "timeout_minutes", "on_timeout", "warn_percent"}.';
   end if;
   if exists (
     select from jsonb_to_recordset(p_workflows) as item
-      (name text, max_attempts numeric, backoff_initial_ms numeric, backoff_factor numeric, backoff_max_ms numeric)
+      (name text, max_attempts numeric, backoff_initial_ms numeric, backoff_factor numeric, backoff_max_ms numeric,
+       timeout_minutes numeric, on_timeout text, warn_percent numeric)
     where item.name is null or length(item.name) not between 1 and 200
       or item.max_attempts not between 1 and 100 or item.backoff_factor not between 1 and 100
       or item.backoff_initial_ms not between 0 and 1e12 or item.backoff_max_ms not between 0 and 1e13
+      or item.timeout_minutes not between 1 and 1440 or item.warn_percent not between 50 and 99
+      or item.on_timeout not in ('fail', 'cancel', 'escalate')
   ) then
     raise invalid_parameter_value using
-      message = 'a workflow has a name or a retry policy out of range',
-      detail = 'Allowed are names of 1 to 200 characters, max_attempts 1 to 100, backoff_factor 1 to 100, times of 0 or more.',
+      message = 'a workflow has a name, a retry policy or a timeout out of range',
+      detail = 'Allowed are names of 1 to 200 characters, max_attempts 1 to 100, backoff_factor 1 to 100, times of 0 or more, timeout_minutes 1 to 1440, on_timeout fail, cancel or escalate, warn_percent 50 to 99.',
       hint = 'No executor was registered.';
   end if;
-  insert into public.fw_workflows as w (name, max_attempts, backoff_initial_ms, backoff_factor, backoff_max_ms)
+  insert into public.fw_workflows as w
+    (name, max_attempts, backoff_initial_ms, backoff_factor, backoff_max_ms, timeout_minutes, on_timeout, warn_percent)
   select distinct on (item.name) item.name, coalesce(item.max_attempts, 5), coalesce(item.backoff_initial_ms, 1000),
-    coalesce(item.backoff_factor, 2), coalesce(item.backoff_max_ms, 300000)
+    coalesce(item.backoff_factor, 2), coalesce(item.backoff_max_ms, 300000), coalesce(item.timeout_minutes, 60), coalesce(item.on_timeout, 'fail'), coalesce(item.warn_percent, 80)
   from jsonb_to_recordset(p_workflows) as item
-    (name text, max_attempts integer, backoff_initial_ms bigint, backoff_factor double precision, backoff_max_ms bigint)
+    (name text, max_attempts integer, backoff_initial_ms bigint, backoff_factor double precision, backoff_max_ms bigint,
+     timeout_minutes integer, on_timeout text, warn_percent integer)
   order by item.name
   on conflict (name) do update set
     max_attempts = excluded.max_attempts, backoff_initial_ms = excluded.backoff_initial_ms,
-    backoff_factor = excluded.backoff_factor, backoff_max_ms = excluded.backoff_max_ms, registered_at = now();
+    backoff_factor = excluded.backoff_factor, backoff_max_ms = excluded.backoff_max_ms,
+    timeout_minutes = excluded.timeout_minutes, on_timeout = excluded.on_timeout, warn_percent = excluded.warn_percent,
+    registered_at = now();
 
   delete from public.fw_executors x
   where x.last_seen_at < now() - interval '1 day'
     and not exists (select from public.fw_worker_runs r where r.executor_id = x.id and r.finished_at is null);
-  insert into public.fw_executors (id, name, workflows)
-  values (v_id, coalesce(p_name, ''), array(select distinct item ->> 'name' from jsonb_array_elements(p_workflows) as item order by 1));
+  -- It has room from the start, so that an enqueue or a tick in its first moment tells it.
+  insert into public.fw_executors (id, name, workflows, wants_work, is_paused)
+  values (v_id, coalesce(p_name, ''), array(select distinct item ->> 'name' from jsonb_array_elements(p_workflows) as item order by 1),
+    true, public.fw_is_paused());
   return v_id;
 end
 $$;
 comment on function public.fw_register_executor(text, jsonb) is
-  'Makes an executor known and returns its id for every later call. p_workflows is a JSON array of {"name", "max_attempts", "backoff_initial_ms", "backoff_factor", "backoff_max_ms"}; what is left out is 5, 1000, 2, 300000.';
+  'Makes an executor known and returns its id for every later call. p_workflows is a JSON array of {"name", "max_attempts", "backoff_initial_ms", "backoff_factor", "backoff_max_ms", "timeout_minutes", "on_timeout", "warn_percent"}; what is left out is 5, 1000, 2, 300000, 60, fail, 80.';

@@ -30,8 +30,8 @@ violation (name, detail, example) as (
   from open_run r
   where r.open <> (select count(*) from live e where e.batch_id = r.id and e.status = 'running') or r.open = 0
   union all
-  select 'batch_does_not_add_up', 'size is not open + succeeded + failed + dead_lettered + released + lost', r.id::text
-  from public.fw_worker_runs r where r.size <> r.open + r.succeeded + r.failed + r.dead_lettered + r.released + r.lost
+  select 'batch_does_not_add_up', 'size is not open + succeeded + failed + dead_lettered + released + lost + stopped', r.id::text
+  from public.fw_worker_runs r where r.size <> r.open + r.succeeded + r.failed + r.dead_lettered + r.released + r.lost + r.stopped
     or (r.finished_at is not null and r.open <> 0)
   union all
   select 'semaphore_exceeded', 'more in flight than slots x batch size', r.organization_id::text

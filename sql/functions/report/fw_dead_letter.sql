@@ -1,4 +1,6 @@
-create or replace function public.fw_dead_letter(p_execution_ids uuid[], p_errors text[], p_categories text[])
+create or replace function public.fw_dead_letter(
+  p_execution_ids uuid[], p_errors text[], p_categories text[], p_status public.fw_execution_status default 'failed'
+)
 returns table (execution_id uuid, batch_id uuid)
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -31,12 +33,12 @@ begin
       returning msg_id, message
     )
     update public.fw_workflow_executions e set
-      status = 'failed', completed_at = now(), next_retry_at = null, dlq_msg_id = d.msg_id, discarded_at = null,
+      status = p_status, completed_at = now(), next_retry_at = null, dlq_msg_id = d.msg_id, discarded_at = null,
       last_error = d.message ->> 'error', error_category = d.message ->> 'error_category'
     from dead d
     where e.id = (d.message ->> 'execution_id')::uuid
     returning e.id, e.batch_id;
 end
 $$;
-comment on function public.fw_dead_letter(uuid[], text[], text[]) is
-  'Internal: moves the messages of these executions to workflow_dlq with error, error_category and failed_at, and marks them as failed.';
+comment on function public.fw_dead_letter(uuid[], text[], text[], public.fw_execution_status) is
+  'Internal: moves the messages of these executions to workflow_dlq with error, error_category and failed_at, and marks them as failed, or timed_out.';

@@ -17,7 +17,7 @@ begin
   join public.fw_workflow_executions e on e.id = i.id and e.status = 'running' and e.batch_id = any (v_batches)
   join public.fw_worker_runs r on r.id = e.batch_id
   where q.msg_id = e.msg_id;
-  update public.fw_executors x set last_seen_at = now() where x.id = p_executor_id;
+  update public.fw_executors x set last_seen_at = now(), is_paused = public.fw_is_paused() where x.id = p_executor_id;
   return query select distinct id from unnest(p_batch_ids) as id where id <> all (v_batches);
 end
 $$;

@@ -26,7 +26,8 @@ begin
     select r.batch_id, count(*) as total from released r group by r.batch_id
   )
   update public.fw_worker_runs r set open = r.open - t.total, released = r.released + t.total,
-    finished_at = case when r.open = t.total then now() end
+    finished_at = case when r.open = t.total then now() end,
+    finished_xid = case when r.open = t.total then pg_current_xact_id() end
   from tally t where r.id = t.batch_id;
   v_closed := array(select distinct r.organization_id from public.fw_worker_runs r where r.id = any (v_batches) and r.finished_at is not null);
   if cardinality(v_closed) > 0 then

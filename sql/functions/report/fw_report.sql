@@ -49,7 +49,8 @@ begin
       select p_batch_ids[i.item] as batch_id, count(distinct p_execution_ids[i.item]) as done from unnest(v_done_items) as i (item) group by 1
     ), closed as (
       update public.fw_worker_runs r set open = r.open - t.done, succeeded = r.succeeded + t.done,
-        finished_at = case when r.open = t.done then now() end
+        finished_at = case when r.open = t.done then now() end,
+        finished_xid = case when r.open = t.done then pg_current_xact_id() end
       from tally t where r.id = t.batch_id
       returning r.organization_id, r.finished_at
     )

@@ -1,0 +1,26 @@
+create or replace function public.fw_take_due_jobs(p_executor_id uuid) returns table (name text, command text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  if public.fw_pg_cron_is_in_charge() then
+    return;
+  end if;
+  -- Whoever marks a job as started runs it; the mark of one that died with it is passed by the next period.
+  return query
+    with due as (
+      select j.name from public.fw_jobs j
+      where exists (select from public.fw_executors x where x.id = p_executor_id and x.stopped_at is null)
+        and (j.last_started_at is null or j.last_started_at < date_bin(j.period, now(), timestamptz '2000-01-01 00:00:00+00' + j.at))
+      order by j.name
+      for no key update of j skip locked
+    ), marked as (
+      update public.fw_jobs j set last_started_at = now() from due where j.name = due.name
+      returning j.name, j.command, j.period
+    )
+    select m.name, m.command from marked m order by m.period, m.name;
+end
+$$;
+comment on function public.fw_take_due_jobs(uuid) is
+  'Hands the jobs that are due, and that pg_cron does not run, to one executor: each is marked as started, so no other gets it in this period. The executor then runs their commands.';

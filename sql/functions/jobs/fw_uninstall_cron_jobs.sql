@@ -1,0 +1,16 @@
+create or replace function public.fw_uninstall_cron_jobs() returns setof text
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if public.fw_pg_cron_version() is not null then
+    return query
+      select c.jobname::text from cron.job c
+      where c.jobname in (select j.name from public.fw_jobs j) and c.username = current_user and cron.unschedule(c.jobid)
+      order by 1;
+  end if;
+  update public.fw_jobs j set installed_at = null where j.installed_at is not null;
+end
+$$;
+comment on function public.fw_uninstall_cron_jobs() is
+  'Removes the jobs of fw_jobs from the pg_cron of this database; executors run them from then on. Returns the names of those that were there. To pause the worker use fw_pause.';

@@ -1,0 +1,62 @@
+create or replace function public.fw_worker_tick() returns table (
+  organization_id uuid, messages_processed bigint, succeeded bigint, failed bigint, dlq_routed bigint, errors text[], correlation_id uuid
+)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  c_most_batches constant integer := 1000;
+  v_job constant timestamptz := public.fw_job_started('process-workflow-queue');
+  v_correlation constant uuid := public.fw_uuid();
+  v_tick bigint;
+  v_last pg_snapshot;
+  v_seen pg_snapshot;
+  v_reaped uuid[];
+  v_lost bigint[];
+  v_returned bigint[];
+  v_offered integer;
+begin
+  if v_job is null then
+    return;
+  end if;
+  select array_agg(r.organization_id), array_agg(r.lost), array_agg(r.returned) into v_reaped, v_lost, v_returned
+  from public.fw_reap_expired_batches(c_most_batches) r;
+  select count(*) into v_offered from public.fw_offer_batches();
+
+  select t.seen into v_last from public.fw_worker_ticks t order by t.id desc limit 1;
+  v_seen := pg_current_snapshot();
+  -- Snapshots of another server, out of a dump, say nothing about this one.
+  if v_last is null or pg_snapshot_xmax(v_last) > pg_snapshot_xmax(v_seen) then
+    v_last := v_seen;
+  end if;
+  insert into public.fw_worker_ticks (correlation_id, driver, started_at, duration, batches_offered, seen)
+  values (v_correlation, public.fw_job_driver(), v_job, clock_timestamp() - v_job, v_offered, v_seen)
+  returning id into v_tick;
+  return query
+    with closed as (
+      select r.organization_id, sum(r.succeeded) as succeeded, sum(r.failed + r.lost) as failed,
+        sum(r.dead_lettered) as dlq_routed, sum(r.stopped) as stopped
+      from public.fw_worker_runs r
+      where r.finished_xid >= pg_snapshot_xmin(v_last)
+        and not pg_visible_in_snapshot(r.finished_xid, v_last) and pg_visible_in_snapshot(r.finished_xid, v_seen)
+      group by r.organization_id
+    ), reaped as (
+      select r.organization_id, array_remove(array[
+        case when r.lost > 0 then format('%s executions lost their lease', r.lost) end,
+        case when r.returned > 0 then format('%s executions were offered and not taken', r.returned) end], null) as errors
+      from unnest(v_reaped, v_lost, v_returned) as r (organization_id, lost, returned)
+    ), kept as (
+      insert into public.fw_worker_tick_results (tick_id, organization_id, messages_processed, succeeded, failed, dlq_routed, errors)
+      select v_tick, coalesce(c.organization_id, r.organization_id), coalesce(c.succeeded + c.failed + c.dlq_routed + c.stopped, 0),
+        coalesce(c.succeeded, 0), coalesce(c.failed, 0), coalesce(c.dlq_routed, 0), coalesce(r.errors, '{}')
+      from closed c full join reaped r on r.organization_id = c.organization_id
+      returning *
+    )
+    select k.organization_id, k.messages_processed, k.succeeded, k.failed, k.dlq_routed, k.errors, v_correlation from kept k;
+  perform public.fw_job_done('process-workflow-queue', v_job);
+end
+$$;
+comment on function public.fw_worker_tick() is
+  'The safety net, run every minute: ends batches whose lease has run out, takes back those that no executor took, and offers batches of waiting work to executors that have room. Never overlaps itself: a second one returns at once. Returns, and keeps in fw_worker_tick_results, a row for each organization whose batches were closed since the last tick, or had something wrong.';
