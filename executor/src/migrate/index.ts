@@ -7,9 +7,10 @@ import { fileURLToPath } from 'node:url'
 import { Logger, migrate as runGraphileMigrate } from 'graphile-migrate'
 import { clearAllPools } from 'graphile-migrate/dist/pg.js'
 import pg from 'pg'
+import { sqlState } from '../database-errors.js'
 import { committedChain, recordedChain, refuseOtherHistory } from './chain.js'
 import { ensurePgmq } from './pgmq.js'
-import { applySqlFiles, sqlFiles } from './sql-files.js'
+import { applySqlFiles, LOCK_TIMEOUT, sqlFiles } from './sql-files.js'
 
 export * from './errors.js'
 
@@ -58,11 +59,11 @@ export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
     await ensurePgmq(client)
     const applied = await runMigrations(client, connectionString, packageRoot, log)
     const current = options.withCurrent === true && existsSync(join(packageRoot, CURRENT)) ? [CURRENT] : []
-    await applySqlFiles(client, packageRoot, current)
+    await patiently(log, () => applySqlFiles(client, packageRoot, current))
     const functions = await sqlFiles(packageRoot, 'sql/functions')
     const jobs = await sqlFiles(packageRoot, 'sql/cron')
     const privileges = await sqlFiles(packageRoot, 'sql/privileges')
-    await applySqlFiles(client, packageRoot, [...functions, ...jobs, ...privileges])
+    await patiently(log, () => applySqlFiles(client, packageRoot, [...functions, ...jobs, ...privileges]))
     const cronJobs = jobs.length > 0 ? await installCronJobs(client) : 0
     log(`migrations applied: ${applied.length}, functions: ${functions.length}, cron jobs: ${cronJobs}`)
     return { applied, functions: functions.length, cronJobs }
@@ -83,23 +84,7 @@ async function runMigrations(
   refuseOtherHistory(before, chain)
   const missing = chain.slice(before.length)
   if (missing.length === 0) return []
-  const session = `fw migrate ${randomUUID().slice(0, 8)}`
-  try {
-    await runGraphileMigrate({
-      connectionString,
-      // Never used to migrate, but checked: the default would come from the environment.
-      rootConnectionString: 'template1',
-      migrationsFolder: join(packageRoot, 'migrations'),
-      pgSettings: { search_path: 'public', application_name: session },
-      logger: new Logger(() => (level: string, message) => {
-        log(level === 'info' ? message : `${level}: ${message}`)
-      }),
-    })
-  } finally {
-    // Its pools linger for a while, and end the process if the server goes away meanwhile: see their sessions out.
-    clearAllPools()
-    await untilGone(client, session)
-  }
+  await patiently(log, () => runGraphile(client, connectionString, packageRoot, log))
   return missing.map(({ filename }) => filename)
 }
 
@@ -127,4 +112,42 @@ async function installCronJobs(client: pg.Client): Promise<number> {
   if (found.rowCount === 0) return 0
   const { rowCount } = await client.query('select from public.fw_install_cron_jobs(p_only_new => true)')
   return rowCount ?? 0
+}
+
+async function runGraphile(client: pg.Client, connectionString: string, packageRoot: string, log: (line: string) => void): Promise<void> {
+  const session = `fw migrate ${randomUUID().slice(0, 8)}`
+  try {
+    await runGraphileMigrate({
+      connectionString,
+      // Never used to migrate, but checked: the default would come from the environment.
+      rootConnectionString: 'template1',
+      migrationsFolder: join(packageRoot, 'migrations'),
+      pgSettings: { search_path: 'public', application_name: session, lock_timeout: LOCK_TIMEOUT },
+      logger: new Logger(() => (level: string, message) => {
+        log(level === 'info' ? message : `${level}: ${message}`)
+      }),
+    })
+  } finally {
+    // Its pools linger for a while, and end the process if the server goes away meanwhile: see their sessions out.
+    clearAllPools()
+    await untilGone(client, session)
+  }
+}
+
+const LOCK_TROUBLES = new Set(['40P01', '55P03'])
+const LONGEST_TRYING_MS = 120_000
+
+/** Executors and clients go on meanwhile, and a deadlock with one of them may end our transaction instead of theirs: again then. */
+async function patiently<Result>(log: (line: string) => void, work: () => Promise<Result>): Promise<Result> {
+  const deadline = performance.now() + LONGEST_TRYING_MS
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      const state = sqlState(error) ?? sqlState(error instanceof Error ? error.cause : undefined)
+      if (performance.now() > deadline || state === undefined || !LOCK_TROUBLES.has(state)) throw error
+      log(`the locks could not be had beside the work that goes on (${state}): trying again`)
+      await sleep(50 + 200 * Math.random())
+    }
+  }
 }

@@ -17,6 +17,12 @@ export async function sqlFiles(packageRoot: string, folder: string): Promise<str
 }
 
 /**
+ * How long a lock is waited for: less than deadlock_timeout, so that it is never the work beside us that is ended by a deadlock.
+ * Whoever waits behind us is held up no longer either.
+ */
+export const LOCK_TIMEOUT = '100ms'
+
+/**
  * Applies the files in one transaction. Functions may name functions that come later.
  * @throws SqlFileError naming the file and line; nothing is applied then.
  */
@@ -25,6 +31,7 @@ export async function applySqlFiles(client: ClientBase, packageRoot: string, fil
   try {
     await client.query('set local check_function_bodies = off')
     await client.query('set local search_path = public')
+    await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`)
     for (const file of files) {
       const text = await readFile(join(packageRoot, file), 'utf8')
       try {

@@ -17,17 +17,17 @@ afterEach(() => serve(1, 1))
 
 describe('a database', () => {
   test.each([
-    [1, 1],
+    [2, 2],
     [2, 1],
-    [1, 0],
+    [2, 1],
   ])('that serves the SQL API from version %s back to %s is good', async (current, oldest) => {
     await serve(current, oldest)
     await checkSchemaVersion(database.pool)
   })
 
   test.each([
-    ['SCHEMA_NEWER', 3, 2, /serves versions 2 to 3 .* speaks 1: upgrade durable-execution-worker/],
-    ['SCHEMA_OLDER', 0, 0, /serves version 0 .* speaks 1: run `fw migrate`/],
+    ['SCHEMA_NEWER', 4, 3, /serves versions 3 to 4 .* speaks 2: upgrade durable-execution-worker/],
+    ['SCHEMA_OLDER', 1, 1, /serves version 1 .* speaks 2: run `fw migrate`/],
   ])('%s, with versions %s and %s, is refused before the executor registers, and told what to do', async (code, current, oldest, message) => {
     await serve(current, oldest)
     const executor = database.executor(nothing)

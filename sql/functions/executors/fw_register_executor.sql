@@ -28,10 +28,14 @@ begin
   insert into public.fw_workflows as w
     (name, max_attempts, backoff_initial_ms, backoff_factor, backoff_max_ms, timeout_minutes, on_timeout, warn_percent)
   select distinct on (item.name) item.name, coalesce(item.max_attempts, 5), coalesce(item.backoff_initial_ms, 1000),
-    coalesce(item.backoff_factor, 2), coalesce(item.backoff_max_ms, 300000), coalesce(item.timeout_minutes, 60), coalesce(item.on_timeout, 'fail'), coalesce(item.warn_percent, 80)
+    coalesce(item.backoff_factor, 2), coalesce(item.backoff_max_ms, 300000),
+    -- An executor of an older version says nothing of these: what a newer one has said stays.
+    coalesce(item.timeout_minutes, known.timeout_minutes, 60), coalesce(item.on_timeout, known.on_timeout, 'fail'),
+    coalesce(item.warn_percent, known.warn_percent, 80)
   from jsonb_to_recordset(p_workflows) as item
     (name text, max_attempts integer, backoff_initial_ms bigint, backoff_factor double precision, backoff_max_ms bigint,
      timeout_minutes integer, on_timeout text, warn_percent integer)
+  left join public.fw_workflows known on known.name = item.name
   order by item.name
   on conflict (name) do update set
     max_attempts = excluded.max_attempts, backoff_initial_ms = excluded.backoff_initial_ms,
@@ -50,4 +54,4 @@ begin
 end
 $$;
 comment on function public.fw_register_executor(text, jsonb) is
-  'Makes an executor known and returns its id for every later call. p_workflows is a JSON array of {"name", "max_attempts", "backoff_initial_ms", "backoff_factor", "backoff_max_ms", "timeout_minutes", "on_timeout", "warn_percent"}; what is left out is 5, 1000, 2, 300000, 60, fail, 80.';
+  'Makes an executor known and returns its id for every later call. p_workflows is a JSON array of {"name", "max_attempts", "backoff_initial_ms", "backoff_factor", "backoff_max_ms", "timeout_minutes", "on_timeout", "warn_percent"}; what is left out is 5, 1000, 2, 300000; the last three stay as they were, at first 60, fail, 80.';
