@@ -18,7 +18,7 @@ afterEach(() => serve(1, 1))
 describe('a database', () => {
   test.each([
     [2, 2],
-    [2, 1],
+    [3, 2],
     [2, 1],
   ])('that serves the SQL API from version %s back to %s is good', async (current, oldest) => {
     await serve(current, oldest)
