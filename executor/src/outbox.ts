@@ -2,7 +2,7 @@
 //
 // A run has at most one place, and it is not sent again while it is on its way, so what a run says arrives in order.
 // A checkpoint alone is not urgent: it waits a moment, because the completion that usually follows takes it along.
-import type { LeaseLostError } from './errors.js'
+import type { WorkerError } from './errors.js'
 import type { Checkpoint } from './protocol.js'
 import type { Outcome, Run } from './run.js'
 
@@ -65,8 +65,8 @@ export class Outbox {
     item.outcome ??= outcome
   }
 
-  /** The run lost its lease: nothing of it is said any more. */
-  drop(run: Run, error: LeaseLostError): void {
+  /** The run lost its lease, or its execution was ended: nothing of it is said any more. */
+  drop(run: Run, error: WorkerError): void {
     this.#dropped.add(run)
     for (const { reject } of this.#items.get(run)?.waiters ?? []) reject(error)
     for (const { reject } of this.#sent.get(run)?.waiters ?? []) reject(error)

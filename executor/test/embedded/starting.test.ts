@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from '../../src/embedded/index.js'
+import { testedBinaries, testedMajor } from '../support/postgres/binaries.js'
 import { temporaryFolder } from '../support/temporary-folder.js'
 
 const running: EmbeddedPostgres[] = []
 
 async function start(options: EmbeddedPostgresOptions = {}): Promise<EmbeddedPostgres> {
-  const server = await startEmbeddedPostgres({ ...options, settings: { shared_buffers: '32MB', ...options.settings } })
+  const server = await startEmbeddedPostgres({ ...testedBinaries(), ...options, settings: { shared_buffers: '32MB', ...options.settings } })
   running.push(server)
   return server
 }
@@ -30,9 +31,9 @@ afterEach(async () => {
 })
 
 describe('a server without a data folder', () => {
-  it('runs Postgres 18 with fsync on, UTF-8, UTC, and on 127.0.0.1 only', async () => {
+  it(`runs Postgres ${testedMajor()} with fsync on, UTF-8, UTC, and on 127.0.0.1 only`, async () => {
     const { databaseUrl } = await start()
-    expect(await ask(databaseUrl, "select current_setting('server_version_num')::int / 10000 as answer")).toBe(18)
+    expect(await ask(databaseUrl, "select current_setting('server_version_num')::int / 10000 as answer")).toBe(testedMajor())
     expect(await ask(databaseUrl, "select current_setting('fsync') as answer")).toBe('on')
     expect(await ask(databaseUrl, "select current_setting('server_encoding') as answer")).toBe('UTF8')
     expect(await ask(databaseUrl, "select current_setting('timezone') as answer")).toBe('UTC')
@@ -155,10 +156,10 @@ describe('a server with a data folder', () => {
 
   it('leaves the database of another version of Postgres alone', async () => {
     const dataDir = await temporaryFolder()
-    await writeFile(join(dataDir, 'PG_VERSION'), '15\n')
+    await writeFile(join(dataDir, 'PG_VERSION'), '9.6\n')
     await expect(start({ dataDir })).rejects.toMatchObject({
       code: 'EMBEDDED_DATA_DIR_UNUSABLE',
-      message: expect.stringContaining('Postgres 15') as unknown,
+      message: expect.stringContaining('Postgres 9.6') as unknown,
     })
   })
 

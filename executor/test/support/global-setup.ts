@@ -1,9 +1,11 @@
-// One Postgres for the whole test run, with a migrated template that each test file's database is copied from. An embedded one,
-// or the server that FW_TEST_SERVER_URL names (superuser; its database fw_template is made anew).
+// One Postgres for the whole test run, with a migrated template that each test file's database is copied from. An embedded one
+// of the version that FW_TEST_POSTGRES names (15 to 18; default: 18), or the server that FW_TEST_SERVER_URL names (superuser; its
+// database fw_template is made anew).
 import type { TestProject } from 'vitest/node'
 import pg from 'pg'
 import { startEmbeddedPostgres } from '../../src/embedded/index.js'
 import { migrate } from '../../src/migrate/index.js'
+import { testedBinaries } from './postgres/binaries.js'
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -18,7 +20,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const own = process.env['FW_TEST_SERVER_URL']
   const server =
     own === undefined
-      ? await startEmbeddedPostgres({ settings: { fsync: 'off', max_connections: '200' } })
+      ? await startEmbeddedPostgres({ ...testedBinaries(), settings: { fsync: 'off', max_connections: '200' } })
       : { databaseUrl: own, stop: () => Promise.resolve() }
   try {
     await makeTemplate(server.databaseUrl)

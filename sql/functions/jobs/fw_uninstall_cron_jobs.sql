@@ -4,10 +4,15 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   if public.fw_pg_cron_version() is not null then
+    -- Found first, unscheduled then: as one condition among others, unschedule would be tried on every job there is.
     return query
-      select c.jobname::text from cron.job c
-      where c.jobname in (select j.name from public.fw_jobs j) and c.username = current_user and cron.unschedule(c.jobid)
-      order by 1;
+      with ours as materialized (
+        select c.jobid, c.jobname::text as name from cron.job c
+        where c.jobname in (select j.name from public.fw_jobs j) and c.username = current_user
+      ), removed as materialized (
+        select o.name, cron.unschedule(o.jobid) as is_removed from ours o
+      )
+      select r.name from removed r where r.is_removed order by r.name;
   end if;
   update public.fw_jobs j set installed_at = null where j.installed_at is not null;
 end
