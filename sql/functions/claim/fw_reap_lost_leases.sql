@@ -27,7 +27,9 @@ begin
   with returned as (
     update public.fw_workflow_executions e set
       status = case when e.retry_count > 0 then public.fw_execution_status 'retry_pending' else 'queued' end,
-      next_retry_at = case when e.retry_count > 0 then now() end
+      next_retry_at = case when e.retry_count > 0 then now() end,
+      started_at = case when e.started_at < r.claimed_at then e.started_at end,
+      deadline_at = case when e.started_at < r.claimed_at then e.deadline_at end
     from public.fw_worker_runs r
     where e.id = any (v_lost) and r.id = e.batch_id and r.taken_at is null
     returning e.id, e.batch_id

@@ -68,7 +68,7 @@ begin
   if v_adopted is not null then
     -- The message of a running execution was deleted by hand; this one stands for it from now on.
     with adopted as (
-      update pgmq.q_workflow_execution_queue q set
+      update pgmq.q_workflow_execution_queue q set read_ct = greatest(q.read_ct, 1),
         message = q.message || jsonb_build_object('workflow_name', e.workflow_name, 'attempt', e.retry_count + 1)
       from public.fw_workflow_executions e
       where q.msg_id = any (v_adopted) and e.id = public.fw_to_uuid(q.message ->> 'execution_id')

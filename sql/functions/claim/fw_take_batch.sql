@@ -11,11 +11,17 @@ as $$
 #variable_conflict use_column
 declare
   v_run public.fw_worker_runs;
+  v_is_paused boolean;
 begin
-  if not exists (select from public.fw_executors x where x.id = p_executor_id and x.stopped_at is null) then
+  select x.is_paused into v_is_paused from public.fw_executors x where x.id = p_executor_id and x.stopped_at is null;
+  if not found then
     raise exception using errcode = 'FW002',
       message = format('executor %s is not registered, or has stopped', p_executor_id),
       hint = 'Call fw_register_executor and use the id that it returns.';
+  end if;
+  -- What is not taken goes back with the next tick.
+  if v_is_paused then
+    return;
   end if;
   select * into v_run from public.fw_worker_runs r
   where r.id = p_batch_id and r.taken_at is null and r.finished_at is null and r.lease_expires_at > now()

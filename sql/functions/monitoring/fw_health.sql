@@ -6,6 +6,7 @@ as $$
 declare
   c_periods constant integer := 3;
   v_tick public.fw_jobs;
+  v_last public.fw_worker_ticks;   -- that has committed: a job is marked as started before it has done anything
   v_config public.fw_worker_config;
   v_in_charge constant boolean := public.fw_pg_cron_is_in_charge();
   v_paused constant boolean := public.fw_is_paused();
@@ -19,6 +20,7 @@ declare
 begin
   select * into v_config from public.fw_worker_config c;
   select * into v_tick from public.fw_jobs j where j.name = 'process-workflow-queue';
+  select * into v_last from public.fw_worker_ticks t order by t.id desc limit 1;
   select count(*) into v_alive from public.fw_executors x where x.stopped_at is null and x.last_seen_at > now() - interval '30 seconds';
   select count(*) filter (where w.enabled), min(w.oldest) filter (where w.enabled),
     count(*) filter (where not w.enabled), min(w.oldest) filter (where not w.enabled), min(w.organization_id::text) filter (where not w.enabled)::uuid
@@ -26,10 +28,11 @@ begin
   from public.fw_waiting_organizations() w;
 
   subject := 'tick';
-  is_ok := coalesce(v_tick.last_started_at > now() - c_periods * v_tick.period, false);
-  detail := case when v_tick.last_started_at is null then 'fw_worker_tick() has not run yet'
-    else format('last run %s ago, took %s ms, by %s', date_trunc('second', now() - v_tick.last_started_at),
-      round(extract(epoch from v_tick.last_duration) * 1000), v_tick.last_driver) end
+  -- Before the first one it is late when pg_cron has had the time.
+  is_ok := coalesce(coalesce(v_last.started_at, case when v_in_charge then v_tick.installed_at end) > now() - c_periods * v_tick.period, false);
+  detail := case when v_last.id is null then 'fw_worker_tick() has not run yet'
+    else format('last run %s ago, took %s ms, by %s', date_trunc('second', now() - v_last.started_at),
+      round(extract(epoch from v_last.duration) * 1000), v_last.driver) end
     || case when is_ok then '' else format(': late, it is due every %s', v_tick.period) end;
   hint := case when is_ok then null
     when v_paused and v_config.paused_at is null then 'process-workflow-queue was unscheduled: select fw_install_cron_jobs() schedules it again.'

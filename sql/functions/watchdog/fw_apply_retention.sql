@@ -3,6 +3,10 @@ returns table (executions bigint, batches bigint, ticks bigint, notices bigint, 
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
 as $$
 declare
   c_chunk constant integer := 2000;
@@ -24,7 +28,7 @@ begin
 
   -- Ids are ordered by time, so the oldest lie together at the start of the index, and what was created after the cutoff
   -- cannot have finished before it.
-  v_end := public.fw_uuid_at(now() - v_config.execution_retention);
+  v_end := public.fw_uuid_at(greatest(now() - v_config.execution_retention, timestamptz 'epoch'));
   loop
     select array_agg(e.id), max(e.id::text)::uuid into v_ids, v_after
     from (select e.id from public.fw_workflow_executions e where e.id > v_after and e.id < v_end order by e.id limit c_chunk) e;
@@ -32,7 +36,8 @@ begin
     with gone as (
       delete from public.fw_workflow_executions e
       where e.id = any (v_ids) and e.status in ('completed', 'failed', 'timed_out', 'cancelled') and e.dlq_msg_id is null
-        and e.completed_at < now() - v_config.execution_retention
+        -- A dead letter that was deleted a moment ago may have been put back on the queue by hand, and not been claimed yet.
+        and coalesce(e.discarded_at, e.completed_at) < now() - v_config.execution_retention
       returning e.id
     ), steps as (
       delete from public.fw_execution_steps s using gone where s.execution_id = gone.id
@@ -43,7 +48,7 @@ begin
   end loop;
 
   v_after := '00000000-0000-0000-0000-000000000000';
-  v_end := public.fw_uuid_at(now() - v_config.history_retention);
+  v_end := public.fw_uuid_at(greatest(now() - v_config.history_retention, timestamptz 'epoch'));
   loop
     select array_agg(r.id), max(r.id::text)::uuid into v_ids, v_after
     from (select r.id from public.fw_worker_runs r where r.id > v_after and r.id < v_end order by r.id limit c_chunk) r;
@@ -77,4 +82,4 @@ begin
 end
 $$;
 comment on function public.fw_apply_retention(interval) is
-  'Deletes finished executions with their steps, closed batches, ticks, notices and pg_cron''s history of these jobs once they are older than fw_worker_config says; stops after p_budget and goes on in its next run. An execution with a dead letter stays. Returns how many of each.';
+  'Deletes finished executions with their steps, closed batches, ticks, notices and pg_cron''s history of these jobs once they are older than fw_worker_config says, an execution whose dead letter was discarded counted from then; stops after p_budget and goes on in its next run. An execution with a dead letter stays. Returns how many of each.';

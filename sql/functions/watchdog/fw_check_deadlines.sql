@@ -3,6 +3,7 @@ returns table (execution_id uuid, organization_id uuid, outcome text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
@@ -10,24 +11,27 @@ as $$
 #variable_conflict use_column
 declare
   v_job constant timestamptz := public.fw_job_started('workflow-timeout-watchdog');
+  v_started uuid[];    -- executions that have been claimed at least once, and their messages
+  v_messages bigint[];
   v_ids uuid[];
   v_actions text[];
   v_minutes integer[];
-  v_ended record;
   v_organizations uuid[];
 begin
   if v_job is null then
     return;
   end if;
   -- Only what has been claimed at least once has a deadline: the many that merely wait are passed over without a look at
-  -- their executions.
+  -- their executions. A statement of its own, so that no plan can begin with all executions that there ever were.
+  select array_agg(public.fw_to_uuid(q.message ->> 'execution_id')), array_agg(q.msg_id) into v_started, v_messages
+  from pgmq.q_workflow_execution_queue q where q.read_ct > 0;
   select array_agg(l.id), array_agg(l.action), array_agg(l.minutes) into v_ids, v_actions, v_minutes
   from (
     select e.id, coalesce(w.on_timeout, 'fail') as action, coalesce(w.timeout_minutes, 60) as minutes
-    from pgmq.q_workflow_execution_queue q
-    join public.fw_workflow_executions e on e.id = public.fw_to_uuid(q.message ->> 'execution_id') and e.msg_id = q.msg_id
+    from unnest(v_started, v_messages) as q (id, msg_id)
+    join public.fw_workflow_executions e on e.id = q.id and e.msg_id = q.msg_id
     left join public.fw_workflows w on w.name = e.workflow_name
-    where q.read_ct > 0 and e.deadline_at <= now() and e.status in ('queued', 'running', 'retry_pending')
+    where e.deadline_at <= now() and e.status in ('queued', 'running', 'retry_pending')
     limit p_most
   ) l;
   if v_ids is not null then
@@ -54,10 +58,10 @@ begin
 
   with near as (
     select e.id
-    from pgmq.q_workflow_execution_queue q
-    join public.fw_workflow_executions e on e.id = public.fw_to_uuid(q.message ->> 'execution_id') and e.msg_id = q.msg_id
+    from unnest(v_started, v_messages) as q (id, msg_id)
+    join public.fw_workflow_executions e on e.id = q.id and e.msg_id = q.msg_id
     left join public.fw_workflows w on w.name = e.workflow_name
-    where q.read_ct > 0 and e.deadline_at > now() and e.deadline_warned_at is null and e.status in ('queued', 'running', 'retry_pending')
+    where e.deadline_at > now() and e.deadline_warned_at is null and e.status in ('queued', 'running', 'retry_pending')
       and e.deadline_at - now() <= make_interval(mins => coalesce(w.timeout_minutes, 60)) * (100 - coalesce(w.warn_percent, 80)) / 100
     limit p_most
     -- What a claim or a report is writing just now is warned of next time.

@@ -85,7 +85,7 @@ begin
     end if;
     -- Their executors hear it when this commits; if not, their next write is refused.
     perform pg_notify('fw_batch', json_build_object('execution_id', i.id, 'batch_id', i.batch_id, 'reason', left(
-      p_errors[array_position(p_execution_ids, i.id)], 2000))::text)
+      p_errors[array_position(p_execution_ids, i.id)], 1000))::text)
     from unnest(v_running, v_running_batches) as i (id, batch_id);
   end if;
   return query

@@ -10,7 +10,7 @@ begin
       message = format('p_minutes is %s, outside 1 to 1440', coalesce(p_minutes::text, 'NULL')),
       detail = format('The deadline of execution %s was not changed.', p_execution_id);
   end if;
-  if p_reason is null or length(btrim(p_reason)) < 5 then
+  if p_reason is null or length(btrim(p_reason, E' \t\r\n')) < 5 then
     raise invalid_parameter_value using
       message = format('the reason %s has fewer than 5 characters', coalesce(quote_literal(p_reason), 'NULL')),
       detail = format('The deadline of execution %s was not changed.', p_execution_id),
@@ -24,7 +24,8 @@ begin
     raise exception using errcode = 'FW004',
       message = format('execution %s is %s and has no deadline to extend', p_execution_id, v_execution.status),
       hint = case when v_execution.status in ('failed', 'timed_out') then 'fw_dlq_retry starts it again, with a new deadline.'
-        when v_execution.deadline_at is null then 'A deadline is set when the first attempt starts.' end;
+        when v_execution.status in ('completed', 'cancelled') then 'It has finished: there is nothing to wait for.'
+        else 'A deadline is set when the first attempt starts.' end;
   end if;
   update public.fw_workflow_executions e set deadline_at = e.deadline_at + make_interval(mins => p_minutes), deadline_warned_at = null
   where e.id = p_execution_id

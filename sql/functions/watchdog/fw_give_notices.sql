@@ -8,8 +8,9 @@ as $$
     from unnest(p_organization_ids, p_execution_ids, p_messages) as n (organization_id, execution_id, message)
     returning *
   )
+  -- Cut: a payload may have 8000 bytes, and a character of JSON up to six.
   select pg_notify('fw_notice', json_build_object('id', g.id, 'kind', g.kind, 'organization_id', g.organization_id,
-    'execution_id', g.execution_id, 'message', left(g.message, 2000))::text)
+    'execution_id', g.execution_id, 'message', left(g.message, 1000))::text)
   from given g
 $$;
 comment on function public.fw_give_notices(text, uuid[], uuid[], text[]) is

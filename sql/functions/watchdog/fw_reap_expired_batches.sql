@@ -12,15 +12,29 @@ as $$
 declare
   c_untaken constant interval := '10 seconds';
   c_settled constant interval := '1 minute';
+  v_organizations uuid[];
   v_untaken uuid[];
   v_expired uuid[];
   v_old uuid[];
   v_ids uuid[];
 begin
+  -- The end of a batch needs the settings of its organization. Where somebody else holds them the batch is left to a claim or
+  -- the next tick: one transaction that stays open must not hold up all the others.
+  v_organizations := array(
+    select s.organization_id from public.fw_module_settings s
+    where s.organization_id in (
+      select r.organization_id from public.fw_worker_runs r
+      where r.finished_at is null and (r.lease_expires_at <= now() or (r.taken_at is null and r.claimed_at < now() - c_untaken)))
+    order by s.organization_id
+    for no key update of s skip locked);
+  if cardinality(v_organizations) = 0 then
+    return;
+  end if;
   -- An executor takes an offered batch within milliseconds of its NOTIFY. One that no one took by now was offered in vain.
   v_untaken := array(
     select r.id from public.fw_worker_runs r
     where r.finished_at is null and r.taken_at is null and r.lease_expires_at > now() and r.claimed_at < now() - c_untaken
+      and r.organization_id = any (v_organizations)
     order by r.id limit p_most
     for no key update of r skip locked);
   if cardinality(v_untaken) > 0 then
@@ -33,7 +47,7 @@ begin
   select array_agg(r.id), array_agg(r.id) filter (where r.lease_expires_at < now() - c_settled) into v_expired, v_old
   from (
     select r.id, r.lease_expires_at from public.fw_worker_runs r
-    where r.finished_at is null and r.lease_expires_at <= now()
+    where r.finished_at is null and r.lease_expires_at <= now() and r.organization_id = any (v_organizations)
     order by r.lease_expires_at limit p_most
   ) r;
   if v_expired is null then
@@ -69,7 +83,7 @@ begin
     from public.fw_workflow_executions e
     where e.id = any (v_ids) and q.msg_id = e.msg_id and q.vt > now();
     return query
-      select r.organization_id, sum(b.lost), sum(b.returned)
+      select r.organization_id, sum(b.lost)::bigint, sum(b.returned)::bigint
       from public.fw_reap_lost_leases(v_ids) b join public.fw_worker_runs r on r.id = b.batch_id
       group by r.organization_id;
   end if;

@@ -4,6 +4,8 @@ create or replace function public.fw_worker_tick() returns table (
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -13,6 +15,7 @@ declare
   v_tick bigint;
   v_last pg_snapshot;
   v_seen pg_snapshot;
+  v_last_at timestamptz;
   v_reaped uuid[];
   v_lost bigint[];
   v_returned bigint[];
@@ -25,10 +28,13 @@ begin
   from public.fw_reap_expired_batches(c_most_batches) r;
   select count(*) into v_offered from public.fw_offer_batches();
 
-  select t.seen into v_last from public.fw_worker_ticks t order by t.id desc limit 1;
+  select t.seen, t.started_at into v_last, v_last_at from public.fw_worker_ticks t order by t.id desc limit 1;
   v_seen := pg_current_snapshot();
-  -- Snapshots of another server, out of a dump, say nothing about this one.
+  -- Snapshots of another server, out of a dump, say nothing about this one; nor are its batches to be counted once this one
+  -- comes to the numbers of the transactions that closed them.
   if v_last is null or pg_snapshot_xmax(v_last) > pg_snapshot_xmax(v_seen) then
+    update public.fw_worker_runs r set finished_xid = null
+    where r.finished_xid >= pg_snapshot_xmax(v_seen) and r.finished_at < v_last_at;
     v_last := v_seen;
   end if;
   insert into public.fw_worker_ticks (correlation_id, driver, started_at, duration, batches_offered, seen)

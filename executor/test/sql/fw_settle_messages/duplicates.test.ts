@@ -192,3 +192,14 @@ test('the message of a queued execution, deleted by hand and sent again, runs it
   await sendRaw(database, duplicate)
   expect(await claimOne(database, x)).toMatchObject({ execution_id: id, attempt: 1 })
 })
+
+test('a running execution whose message was sent again by hand still has its deadline watched', async () => {
+  const { x, id, duplicate } = await scene({ concurrency: 2 })
+  await claimOne(database, x)
+  await database.query('delete from pgmq.q_workflow_execution_queue where msg_id = $1', [(await execution(database, id)).msg_id])
+  await sendRaw(database, duplicate)
+  await claim(database, x)
+  await database.query("update public.fw_workflow_executions set deadline_at = now() - interval '1 second' where id = $1", [id])
+  const ended = await database.query<{ execution_id: string }>('select * from public.fw_check_deadlines()')
+  expect(ended.map(({ execution_id }) => execution_id)).toEqual([id])
+})

@@ -99,3 +99,12 @@ describe('taking a batch that was offered', () => {
     expect(one(await take(x, batch ?? ''))).toMatchObject({ attempt: 2, steps: [{ name: 'a', output: 1 }] })
   })
 })
+
+test('a batch that was offered before a pause is not taken in it', async () => {
+  const { x } = await scene()
+  const batch = one(await offer())
+  await database.query("select public.fw_pause('maintenance')")
+  expect(await take(x, batch)).toEqual([])
+  await database.query('select public.fw_resume()')
+  expect(await take(x, batch)).toHaveLength(3)
+})

@@ -1,0 +1,84 @@
+// What the tests of deadlines have in common.
+import type { TestDatabase } from '../../support/database.js'
+import { type Claimed, claimOne, enqueue, one, organization, type Queryable, workflow } from '../../support/sql.js'
+
+export interface Timeout {
+  timeout_minutes?: number
+  on_timeout?: 'fail' | 'cancel' | 'escalate'
+  warn_percent?: number
+  max_attempts?: number
+  backoff_initial_ms?: number
+}
+
+export interface Scene {
+  name: string
+  organizationId: string
+  /** An executor that knows the workflow. */
+  x: string
+  id: string
+}
+
+/** One execution of a workflow of its own, not claimed yet. */
+export async function scene(on: TestDatabase, timeout: Timeout = {}, settings: Parameters<typeof organization>[1] = {}): Promise<Scene> {
+  const name = workflow()
+  const organizationId = await organization(on, settings)
+  const x = await executor(on, name, timeout)
+  return { name, organizationId, x, id: one(await enqueue(on, name, organizationId)) }
+}
+
+/** Registers an executor whose workflow has this timeout. */
+export async function executor(on: Queryable, name: string, timeout: Timeout = {}): Promise<string> {
+  return one(await on.query<{ id: string }>('select public.fw_register_executor($1, $2) as id', ['test', JSON.stringify([{ name, ...timeout }])])).id
+}
+
+/** A scene whose execution runs. */
+export async function running(on: TestDatabase, timeout: Timeout = {}): Promise<Scene & { held: Claimed }> {
+  const made = await scene(on, timeout)
+  return { ...made, held: await claimOne(on, made.x) }
+}
+
+export interface Outcome extends Record<string, unknown> {
+  execution_id: string
+  organization_id: string
+  outcome: string
+}
+
+export const check = (on: Queryable, most = 1000): Promise<Outcome[]> => on.query<Outcome>('select * from public.fw_check_deadlines($1)', [most])
+
+/** What the watchdog did with one execution. */
+export const outcomesOf = (rows: readonly Outcome[], id: string): string[] => rows.filter((row) => row.execution_id === id).map((row) => row.outcome)
+
+/** Sets the deadline of an execution to this many minutes from now. */
+export async function deadlineIn(on: Queryable, id: string, minutes: number): Promise<void> {
+  one(await on.query('update public.fw_workflow_executions set deadline_at = now() + make_interval(secs => $2::double precision * 60) where id = $1 and deadline_at is not null returning id', [id, minutes]))
+}
+
+export interface Deadlines extends Record<string, unknown> {
+  deadline_at: Date | null
+  deadline_warned_at: Date | null
+  started_at: Date | null
+}
+
+export const deadlines = async (on: Queryable, id: string): Promise<Deadlines> =>
+  one(await on.query<Deadlines>('select deadline_at, deadline_warned_at, started_at from public.fw_workflow_executions where id = $1', [id]))
+
+/** Minutes from the first start to the deadline. */
+export async function minutesToDeadline(on: Queryable, id: string): Promise<number> {
+  const { started_at, deadline_at } = await deadlines(on, id)
+  if (started_at === null || deadline_at === null) throw new Error('it has not started')
+  return (deadline_at.getTime() - started_at.getTime()) / 60_000
+}
+
+export interface Notice extends Record<string, unknown> {
+  id: string
+  kind: string
+  organization_id: string | null
+  execution_id: string | null
+  message: string
+}
+
+export const notices = (on: Queryable, executionId: string): Promise<Notice[]> =>
+  on.query<Notice>('select id, kind, organization_id, execution_id, message from public.fw_notices where execution_id = $1 order by id', [executionId])
+
+export const isRunning = async (on: Queryable, organizationId: string): Promise<boolean> =>
+  one(await on.query<{ worker_running: boolean }>('select worker_running from public.fw_module_settings where organization_id = $1', [organizationId])).worker_running

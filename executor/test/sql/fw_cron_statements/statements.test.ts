@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest'
+import { one, sqlDatabase } from '../../support/sql.js'
+
+const database = sqlDatabase()
+
+const statements = async (uninstall = false) =>
+  (await database.query<{ text: string }>('select text from public.fw_cron_statements($1) as text', [uninstall])).map(({ text }) => text)
+
+const here = async () => one(await database.query<{ name: string }>('select current_database() as name')).name
+
+test('for a pg_cron in another database there is a statement for each job, which names this database', async () => {
+  const name = await here()
+  expect((await statements()).sort()).toEqual(
+    [
+      ['process-workflow-queue', '* * * * *', 'select public.fw_worker_tick()'],
+      ['workflow-timeout-watchdog', '*/5 * * * *', 'select public.fw_check_deadlines()'],
+      ['fw-dlq-threshold-check', '*/5 * * * *', 'select public.fw_check_dlq_threshold()'],
+      ['fw-dlq-auto-discard', '0 2 * * *', 'select public.fw_auto_discard_dlq()'],
+      ['fw-retention', '*/15 * * * *', 'select public.fw_apply_retention()'],
+    ]
+      .map(([job, schedule, command]) => `select cron.schedule_in_database('${job ?? ''} @ ${name}', '${schedule ?? ''}', '${command ?? ''}', '${name}');`)
+      .sort(),
+  )
+  expect(await statements()).toEqual((await database.query<{ text: string }>('select public.fw_cron_statements() as text')).map(({ text }) => text))
+})
+
+test('and one to remove each', async () => {
+  const name = await here()
+  const removed = await statements(true)
+  expect(removed).toHaveLength(5)
+  expect(removed[0]).toBe(`select cron.unschedule(jobid) from cron.job where jobname = 'process-workflow-queue @ ${name}' and database = '${name}';`)
+})
+
+test('what is quoted in a command stays quoted', async () => {
+  await database.query("update public.fw_jobs set command = 'select ''it''''s'', E''\\n''' where name = 'fw-retention'")
+  const text = (await statements()).find((each) => each.includes("'fw-retention @")) ?? ''
+  const { command } = one(await database.query<{ command: string }>("select command from public.fw_jobs where name = 'fw-retention'"))
+  // A function of its own stands for the one of pg_cron, which takes the same arguments.
+  await database.query('create schema cron')
+  await database.query("create function cron.schedule_in_database(text, text, command text, text) returns text language sql as 'select command'")
+  const [row] = await database.query<{ schedule_in_database: string }>(text)
+  expect(row?.schedule_in_database).toBe(command)
+  await database.query('drop schema cron cascade')
+})
