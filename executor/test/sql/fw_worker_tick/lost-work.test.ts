@@ -96,9 +96,8 @@ describe('a lease that ran out', () => {
     expect(one(await database.query('select * from public.fw_dlq where execution_id = $1', [id]))).toMatchObject({ error_category: 'TIMEOUT', attempt: '1' })
     expect(await messages(database, organizationId)).toEqual([])
     expect(await isRunning(organizationId)).toBe(false)
-    const next = await tick(organizationId)
-    expect(next).toEqual({ messages_processed: '1', succeeded: '0', failed: '0', dlq_routed: '1', errors: [] })
-    expect(sum(first, next, await tick(organizationId))).toEqual({ failed: 0, dlq_routed: 1 })
+    // By the tick itself when a later transaction has ended meanwhile, otherwise by the next one.
+    expect(sum(first, await tick(organizationId), await tick(organizationId))).toEqual({ failed: 0, dlq_routed: 1 })
   })
 
   test('that was not the last attempt is counted as failed by the tick after', async () => {
