@@ -29,7 +29,12 @@ begin
   select count(*) into v_offered from public.fw_offer_batches();
 
   select t.seen, t.started_at into v_last, v_last_at from public.fw_worker_ticks t order by t.id desc limit 1;
+  -- A snapshot does not list its own transaction; here it counts as not seen, so what this tick has ended is the next one's.
   v_seen := pg_current_snapshot();
+  if pg_current_xact_id() < pg_snapshot_xmax(v_seen) then
+    v_seen := format('%s:%s:%s', least(pg_snapshot_xmin(v_seen), pg_current_xact_id()), pg_snapshot_xmax(v_seen), array_to_string(array(
+      select pg_snapshot_xip(v_seen) as xid union select pg_current_xact_id() order by xid), ','))::pg_snapshot;
+  end if;
   -- Snapshots of another server, out of a dump, say nothing about this one; nor are its batches to be counted once this one
   -- comes to the numbers of the transactions that closed them.
   if v_last is null or pg_snapshot_xmax(v_last) > pg_snapshot_xmax(v_seen) then

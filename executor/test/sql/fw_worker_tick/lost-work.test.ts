@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { expectInvariantsZero } from '../../support/database.js'
-import { claim, claimOne, enqueue, execution, executor, expireLeases, messages, one, organization, report, sqlDatabase, workflow } from '../../support/sql.js'
+import { claim, claimOne, enqueue, execution, executor, expireLeases, messages, one, organization, report, sqlDatabase, workflow, withSessions } from '../../support/sql.js'
 
 const database = sqlDatabase()
 
@@ -96,8 +96,9 @@ describe('a lease that ran out', () => {
     expect(one(await database.query('select * from public.fw_dlq where execution_id = $1', [id]))).toMatchObject({ error_category: 'TIMEOUT', attempt: '1' })
     expect(await messages(database, organizationId)).toEqual([])
     expect(await isRunning(organizationId)).toBe(false)
-    // By the tick itself when a later transaction has ended meanwhile, otherwise by the next one.
-    expect(sum(first, await tick(organizationId), await tick(organizationId))).toEqual({ failed: 0, dlq_routed: 1 })
+    const next = await tick(organizationId)
+    expect(next).toEqual({ messages_processed: '1', succeeded: '0', failed: '0', dlq_routed: '1', errors: [] })
+    expect(sum(first, next, await tick(organizationId))).toEqual({ failed: 0, dlq_routed: 1 })
   })
 
   test('that was not the last attempt is counted as failed by the tick after', async () => {
@@ -107,6 +108,22 @@ describe('a lease that ran out', () => {
     expect((await tick(organizationId)).errors).toEqual(['2 executions lost their lease'])
     expect(await tick(organizationId)).toEqual({ messages_processed: '2', succeeded: '0', failed: '2', dlq_routed: '0', errors: [] })
     expect(await tick(organizationId)).toEqual(NOTHING)
+  })
+
+  test('is counted by the tick after also when a later transaction ends before the one that reaps it', async () => {
+    const { organizationId, x } = await scene(2)
+    await expireLeases(database, await claim(database, x))
+    await stop(x)
+    await withSessions(database, 1, async (early) => {
+      await early.query('begin')
+      await early.query('select pg_current_xact_id()')
+      await database.query('select pg_current_xact_id()')
+      expect(await early.query('select messages_processed, errors from public.fw_worker_tick() where organization_id = $1', [organizationId])).toEqual([
+        { messages_processed: '0', errors: ['2 executions lost their lease'] },
+      ])
+      await early.query('commit')
+    })
+    expect(await tick(organizationId)).toEqual({ messages_processed: '2', succeeded: '0', failed: '2', dlq_routed: '0', errors: [] })
   })
 
   test('is left alone while it lives', async () => {
