@@ -1,5 +1,6 @@
 // The client: enqueues executions and waits for their results. It needs no executor in its process.
 import pg from 'pg'
+import { z } from 'zod'
 import { type Duration, toMilliseconds } from './duration.js'
 import { ExecutionFailedError, ResultTimeoutError, UnknownExecutionError, UsageError } from './errors.js'
 import { toJson } from './json.js'
@@ -40,6 +41,44 @@ export interface EnqueueManyOptions extends EnqueueOptions {
 export interface ResultOptions {
   /** How long to wait. Default: '1m'. */
   timeout?: Duration
+}
+
+export const STATUSES = ['queued', 'running', 'waiting', 'retry_pending', 'completed', 'failed', 'timed_out', 'cancelled'] as const
+
+const executionSchema = z.object({
+  id: z.string(),
+  organizationId: z.string(),
+  workflow: z.string(),
+  status: z.enum(STATUSES),
+  attempt: z.int(),
+  input: z.unknown(),
+  output: z.unknown(),
+  error: z.string().nullable(),
+  errorCategory: z.string().nullable(),
+  metadata: z.unknown(),
+  /** 0 to 1, as its handler says. */
+  progress: z.number().nullable(),
+  progressText: z.string().nullable(),
+  createdAt: z.date(),
+  startedAt: z.date().nullable(),
+  completedAt: z.date().nullable(),
+  deadlineAt: z.date().nullable(),
+})
+export type Execution = z.infer<typeof executionSchema>
+
+export interface CancelOptions {
+  /** Whether an executor first runs the compensations of what was completed. Default: false. */
+  compensate?: boolean
+}
+
+export interface ListOptions {
+  organizationId?: string
+  workflow?: Workflow | string
+  statuses?: readonly Execution['status'][]
+  /** Only those that are older than the execution of this id. */
+  before?: string
+  /** Most to return, 1 to 1000. Default: 50. */
+  limit?: number
 }
 
 const FIRST_LOOK_MS = 5
@@ -143,6 +182,77 @@ export class Client {
       if (left <= 0) throw new ResultTimeoutError(id, timeoutMs, status)
       await new Promise((resolve) => setTimeout(resolve, Math.min(left, pause)))
     }
+  }
+
+  /**
+   * All that is known of an execution.
+   * @throws UnknownExecutionError
+   */
+  async get(id: string): Promise<Execution> {
+    const [execution] = await this.#executions('public.fw_get_execution($1)', [id])
+    if (execution === undefined) throw new UnknownExecutionError(id)
+    return execution
+  }
+
+  /**
+   * Executions that match every filter, the newest first.
+   * @returns a page; the id of its last one, as `before`, gives the next
+   * @throws UsageError for a page size outside 1 to 1000
+   */
+  async list(filters: ListOptions = {}): Promise<Execution[]> {
+    const { organizationId = null, workflow, statuses = null, before = null, limit = 50 } = filters
+    if (!Number.isInteger(limit) || limit < 1 || limit > 1000) throw new UsageError(`limit is ${limit}, outside 1 to 1000`)
+    return await this.#executions('public.fw_list_executions($1, $2, $3, $4, $5)', [
+      organizationId,
+      workflow === undefined ? null : nameOf(workflow),
+      statuses,
+      before,
+      limit,
+    ])
+  }
+
+  async #executions(source: string, values: unknown[]): Promise<Execution[]> {
+    const { rows } = await this.#pool.query(
+      `select e.id, e.organization_id as "organizationId", e.workflow_name as workflow, e.status, e.retry_count + 1 as attempt, e.input, e.output,
+         e.last_error as error, e.error_category as "errorCategory", e.metadata, e.progress, e.progress_text as "progressText",
+         e.created_at as "createdAt", e.started_at as "startedAt", e.completed_at as "completedAt", e.deadline_at as "deadlineAt"
+       from ${source} e where e.id is not null`,
+      values,
+    )
+    return executionSchema.array().parse(rows)
+  }
+
+  /**
+   * Cancels an execution, be it queued, waiting or running, and its children; handlers that run are aborted.
+   * @returns false when it had finished before
+   * @throws an error with code FW003 when there is no such execution
+   */
+  async cancel(id: string, reason?: string, options: CancelOptions = {}): Promise<boolean> {
+    const { rows } = await this.#pool.query<{ cancelled: boolean }>('select public.fw_cancel_execution($1, $2, $3) as cancelled', [
+      id,
+      reason ?? null,
+      options.compensate ?? false,
+    ])
+    return rows[0]?.cancelled ?? false
+  }
+
+  /**
+   * Emits an event: whoever waits for its key in this organization goes on with the payload, and it is kept for those who wait later.
+   * @param key 1 to 200 characters
+   * @param payload JSON of up to a megabyte
+   * @param options a client that is inside a transaction of the caller's: the event is there if and when that commits
+   * @returns the id of the event
+   * @throws NotJsonError; an error of the database for a key or a payload out of range
+   */
+  async emit(organizationId: string, key: string, payload?: unknown, options: { transaction?: Queryable } = {}): Promise<string> {
+    const { rows } = await (options.transaction ?? this.#pool).query<{ id: string }>('select public.fw_emit_event($1, $2, $3) as id', [
+      organizationId,
+      key,
+      payload === undefined ? null : toJson(payload, `the payload of event '${key}'`),
+    ])
+    const [row] = rows
+    if (row === undefined) throw new Error('fw_emit_event returned no id')
+    return row.id
   }
 
   /** Closes the client's own connections; a pool that was passed in stays open. */

@@ -1,10 +1,47 @@
 // What a handler is given: the durable steps of its execution, and what it may know about itself.
 import type pg from 'pg'
+import type { z } from 'zod'
 import type { Duration } from './duration.js'
+import type { Logger } from './logger.js'
+import type { RetryPolicy, Workflow } from './workflow.js'
 
-export interface StepOptions {
+/** How a compensation is tried: as a step is. Default: 5 tries with backoff. */
+export interface CompensateOptions {
+  timeout?: Duration
+  retry?: RetryPolicy
+}
+
+export interface StepOptions<Result = unknown> {
+  /**
+   * Undoes the step when the execution fails for good, or is cancelled with compensation, after the step was completed: the last step
+   * first. It is given the step's result, and may run again when the executor dies in it.
+   */
+  compensate?: (result: Result, scope: StepScope) => unknown
+  compensateOptions?: CompensateOptions
   /** The attempt fails (and is retried) when the step takes longer. The step's signal fires. Default: no limit. */
   timeout?: Duration
+  /**
+   * Tries of the step itself, within one attempt of the execution and while it keeps its place. A PermanentError ends them.
+   * Default: one try, the attempt fails with the step.
+   */
+  retry?: RetryPolicy
+}
+
+/** What a map does for each item: a step's function, or a workflow that takes the item as its input. */
+export type MapWork<Item, Output> = Workflow<Item, Output> | ((item: Item, index: number, scope: StepScope) => Output | Promise<Output>)
+
+export interface MapOptions {
+  /** How many run at a time. Default: 10. */
+  concurrency?: number
+  /** Name of its steps, which are numbered: `name[0]`, `name[1]`, … Default: 'map'. */
+  name?: string
+}
+
+export interface WaitOptions<Schema extends z.ZodType> {
+  /** How long to wait, up to ten years. Default: for ever. */
+  timeout?: Duration
+  /** What the payload must be. Default: anything. */
+  schema?: Schema
 }
 
 /** What a step's function is given. */
@@ -34,7 +71,7 @@ export interface Context {
    * @returns what fn returned, now or in the attempt that completed it
    * @throws whatever fn throws; NotJsonError for a result that JSON can't hold; StepTimeoutError
    */
-  step<Result>(name: string, fn: (scope: StepScope) => Result | Promise<Result>, options?: StepOptions): Promise<Result>
+  step<Result>(name: string, fn: (scope: StepScope) => Result | Promise<Result>, options?: StepOptions<Result>): Promise<Result>
   /**
    * Runs SQL of the user's own and the checkpoint of the step in one transaction: exactly once.
    * @param name as of step()
@@ -44,4 +81,51 @@ export interface Context {
    * @throws whatever fn throws, after a rollback
    */
   transaction<Result>(name: string, fn: (sql: TransactionClient) => Promise<Result>): Promise<TransactionResult<Result>>
+  /**
+   * Waits so long, up to ten years. The execution gives its place back meanwhile and survives restarts; when the time is over its
+   * handler runs again from the start, with the results of its steps.
+   * @throws UsageError for a duration that is negative or too long
+   */
+  sleep(duration: Duration): Promise<void>
+  /** Waits until this time, as sleep() does; the clock is the database's. A time in the past is no wait. */
+  sleepUntil(time: Date): Promise<void>
+  /**
+   * Waits for an event of this key in the execution's organization, as sleep() does. An event that was emitted before the wait is
+   * found, as long as it is kept, unless this execution has received it already.
+   * @param key 1 to 200 characters
+   * @returns the payload
+   * @throws EventTimeoutError when none came in time; PermanentError for a payload that does not fit the schema
+   */
+  waitForEvent<Schema extends z.ZodType = z.ZodUnknown>(key: string, options?: WaitOptions<Schema>): Promise<z.output<Schema>>
+  /**
+   * Runs another workflow as a child and waits for it, as sleep() does. It is an execution of the same organization with retries and a
+   * deadline of its own, and cancelling this one cancels it.
+   * @param input checked by the child's schema
+   * @returns the child's output
+   * @throws ChildFailedError when it failed, timed out or was cancelled; UsageError for an input that does not fit its schema
+   */
+  invoke<Input, Output>(workflow: Workflow<Input, Output>, input: Input): Promise<Output>
+  /**
+   * Runs a function as a step, or a workflow as a child, for each item, some at a time.
+   * @param items at most 10,000
+   * @param work a step's function, or a workflow that takes an item as its input
+   * @param options how many at a time (default: 10), and the name of its steps (default: 'map')
+   * @returns the results in the order of the items
+   * @throws the error of the first that fails; UsageError for too many items
+   */
+  map<Item, Output>(
+    items: readonly Item[],
+    work: MapWork<Item, Output>,
+    options?: MapOptions,
+  ): Promise<Output[]>
+  /** The time when this was first asked here, by this machine's clock; recorded. */
+  now(): Date
+  /** A number from 0 to below 1; recorded. */
+  random(): number
+  /** A random uuid; recorded. */
+  uuid(): string
+  /** Notes how far the execution is, 0 to 1, and in words, for whoever watches it. Not awaited; the last word counts. */
+  progress(fraction: number, text?: string): void
+  /** The executor's log, each line with the execution, the workflow and the attempt. */
+  readonly log: Logger
 }

@@ -9,12 +9,15 @@ import * as protocol from './protocol.js'
 import type { Run } from './run.js'
 import { failedBy } from './thrown.js'
 
+/** How a run leaves the executor, once the database has said so. */
+export type Gone = 'completed' | 'retry_pending' | 'failed' | 'waiting' | 'released'
+
 export interface DeliveryOptions {
   outbox: Outbox
   logger: Logger
   executorId: () => string
   /** The end of a run has arrived. */
-  onGone: (run: Run, how: 'completed' | 'retry_pending' | 'failed' | 'released') => void
+  onGone: (run: Run, how: Gone) => void
   /** The lease of a run is lost. */
   onLost: (run: Run) => void
 }
@@ -22,8 +25,8 @@ export interface DeliveryOptions {
 export interface Delivered {
   /** Errors of calls that failed as a whole; their items have gone back to the outbox. */
   refusals: unknown[]
-  /** After how many milliseconds the attempts that failed are tried again. */
-  retriesInMs: number[]
+  /** After how many milliseconds attempts that failed are tried again, and executions that wait go on. */
+  laterMs: number[]
 }
 
 export class Delivery {
@@ -39,12 +42,14 @@ export class Delivery {
     const reports = items.filter(({ checkpoints, outcome }) => checkpoints.length > 0 || outcome?.kind === 'completed')
     // What ends without success waits until its checkpoints have arrived: alone it would lose them if they are refused.
     const failures = items.filter(({ checkpoints, outcome }) => checkpoints.length === 0 && outcome?.kind === 'failed')
-    const releases = items.filter(({ checkpoints, outcome }) => checkpoints.length === 0 && outcome?.kind === 'stopped')
+    const releases = items.filter(({ checkpoints, outcome }) => checkpoints.length === 0 && (outcome?.kind === 'stopped' || outcome?.kind === 'deferred'))
+    const suspensions = items.filter(({ checkpoints, outcome }) => checkpoints.length === 0 && outcome?.kind === 'waiting')
     const nothings = items.filter(({ checkpoints, outcome }) => checkpoints.length === 0 && outcome === undefined)
-    const [reported, failed, released] = await Promise.allSettled([
+    const [reported, failed, released, suspended] = await Promise.allSettled([
       reports.length > 0 ? protocol.report(client, executorId, reports.map(toReport)) : new Set<number>(),
       failures.length > 0 ? protocol.reportFailures(client, executorId, failures.flatMap(toFailure)) : [],
-      releases.length > 0 ? protocol.release(client, executorId, releases.map(({ run }) => run.claim)) : new Set<number>(),
+      releases.length > 0 ? protocol.release(client, executorId, releases.map(toRelease)) : new Set<number>(),
+      suspensions.length > 0 ? protocol.suspend(client, executorId, suspensions.flatMap(toSuspension)) : [],
     ])
 
     for (const item of nothings) this.#options.outbox.arrived(item)
@@ -57,9 +62,15 @@ export class Delivery {
     if (released.status === 'rejected') this.#refusedEnds(releases, released.reason)
     else for (const [index, item] of releases.entries()) this.#ended(item, released.value.has(index) ? 'fenced' : 'released')
 
+    if (suspended.status === 'rejected') this.#refusedReports(suspensions, suspended.reason)
+    else for (const [index, item] of suspensions.entries()) this.#ended(item, suspended.value[index]?.outcome ?? 'fenced')
+
+    const retries = failed.status === 'rejected' ? [] : failed.value.flatMap(({ retryInMs }) => retryInMs ?? [])
+    const wakes = suspended.status === 'rejected' ? [] : suspended.value.flatMap(({ wakeInMs }) => wakeInMs ?? [])
+    const deferrals = releases.flatMap(({ outcome }) => (outcome?.kind === 'deferred' ? outcome.delayMs : []))
     return {
-      refusals: [reported, failed, released].flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as unknown] : [])),
-      retriesInMs: failed.status === 'rejected' ? [] : failed.value.flatMap(({ retryInMs }) => retryInMs ?? []),
+      refusals: [reported, failed, released, suspended].flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as unknown] : [])),
+      laterMs: [...retries, ...wakes, ...deferrals],
     }
   }
 
@@ -71,7 +82,7 @@ export class Delivery {
     else this.#options.outbox.putBack(item, false)
   }
 
-  #ended(item: Item, how: 'completed' | 'retry_pending' | 'failed' | 'released' | 'fenced'): void {
+  #ended(item: Item, how: Gone | 'fenced'): void {
     const { outbox, onGone, onLost } = this.#options
     if (how === 'fenced') {
       // Those who wait are told when the run is lost; the item itself is not sent again.
@@ -129,6 +140,17 @@ function toFailure({ run, outcome }: Item): protocol.Failure[] {
   if (outcome?.kind !== 'failed') return []
   const { executionId, batchId } = run.claim
   return [{ executionId, batchId, error: outcome.error, category: outcome.category, permanent: outcome.permanent }]
+}
+
+function toRelease({ run, outcome }: Item): { executionId: string; batchId: string; delayMs?: number } {
+  const { executionId, batchId } = run.claim
+  return outcome?.kind === 'deferred' ? { executionId, batchId, delayMs: outcome.delayMs } : { executionId, batchId }
+}
+
+function toSuspension({ run, outcome }: Item): protocol.Suspension[] {
+  if (outcome?.kind !== 'waiting') return []
+  const { executionId, batchId } = run.claim
+  return [{ executionId, batchId, waits: outcome.waits }]
 }
 
 function toError(thrown: unknown): Error {

@@ -5,7 +5,10 @@ import { UsageError } from './errors.js'
 /** A number of milliseconds, or a text such as '250ms', '1s', '10m', '2h', '7d'. */
 export type Duration = number | ms.StringValue
 
-const LONGEST_MS = ms('100y')
+/** The longest that anything may take. */
+export const LONGEST: ms.StringValue = '100y'
+/** The longest that an execution may wait in one step. */
+export const LONGEST_WAIT: ms.StringValue = '10y'
 
 /** What a timer of Node can wait for, some 24 days; a longer one would fire at once. */
 export const LONGEST_TIMER_MS = 2 ** 31 - 1
@@ -13,17 +16,18 @@ export const LONGEST_TIMER_MS = 2 ** 31 - 1
 /**
  * Milliseconds of a duration, a whole number.
  * @param what names it in the error
- * @throws UsageError if it is no duration, negative, or longer than a hundred years
+ * @param longest what it may be at most. Default: a hundred years
+ * @throws UsageError if it is no duration, negative, or longer than that
  */
-export function toMilliseconds(duration: Duration, what: string): number {
+export function toMilliseconds(duration: Duration, what: string, longest: ms.StringValue = LONGEST): number {
   let milliseconds: number | undefined
   try {
     milliseconds = typeof duration === 'number' ? duration : ms(duration)
   } catch {
     milliseconds = undefined
   }
-  if (milliseconds === undefined || !(milliseconds >= 0 && milliseconds <= LONGEST_MS)) {
-    throw new UsageError(`${what} is '${duration}'; allowed are 0 to 100 years, as milliseconds or as '250ms', '1s', '10m', '2h', '7d'`)
+  if (milliseconds === undefined || !(milliseconds >= 0 && milliseconds <= ms(longest))) {
+    throw new UsageError(`${what} is '${duration}'; allowed are 0 to ${longest.replace('y', ' years')}, as milliseconds or as '250ms', '1s', '10m', '2h', '7d'`)
   }
   return Math.round(milliseconds)
 }

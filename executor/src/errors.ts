@@ -33,6 +33,40 @@ export class PermanentError extends WorkerError {
   }
 }
 
+/** An event that was waited for did not come in time. Catch it to go on without. */
+export class EventTimeoutError extends PermanentError {
+  readonly key: string
+
+  constructor(key: string) {
+    super(`no event '${key}' came in time`, { category: 'TIMEOUT' })
+    this.key = key
+  }
+}
+
+/** A child did not complete. Catch it to go on without. */
+export class ChildFailedError extends PermanentError {
+  readonly childId: string
+  /** How it ended: failed, timed_out or cancelled. */
+  readonly status: string
+
+  constructor(workflow: string, child: { id: string; status: string; error: string | null; category: string | null }) {
+    const category = ERROR_CATEGORIES.find((known) => known === child.category)
+    super(
+      `child ${child.id} of workflow '${workflow}' is ${child.status}${child.error === null ? '' : `: ${child.error}`}`,
+      category === undefined ? {} : { category },
+    )
+    this.childId = child.id
+    this.status = child.status
+  }
+}
+
+/** The workflow's code has changed since the execution began: it meets another step where the recorded one was. */
+export class ChangedWorkflowError extends PermanentError {
+  constructor(workflow: string, recorded: string, met: string) {
+    super(`workflow '${workflow}' was changed while this execution was under way: '${met}' stands where '${recorded}' was recorded`, { category: 'CONFIG' })
+  }
+}
+
 /** An input, output or step result that JSON cannot hold, with the path of the value. */
 export class NotJsonError extends PermanentError {
   /** Where in the value, such as `$.lines[2].price`. */

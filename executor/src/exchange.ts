@@ -8,11 +8,12 @@
 import type pg from 'pg'
 import type { Logger } from './logger.js'
 import { troubleOf } from './database-errors.js'
-import { Delivery } from './delivery.js'
+import { Delivery, type Gone } from './delivery.js'
 import { ExecutionEndedError, LeaseLostError } from './errors.js'
 import { type Item, Outbox, PATIENCE_MS } from './outbox.js'
 import * as protocol from './protocol.js'
-import type { Outcome, Run } from './run.js'
+import type { Outcome } from './outcome.js'
+import type { Run } from './run.js'
 
 export interface ExchangeOptions {
   /** Pool of pipelined connections, for the lanes alone. */
@@ -25,7 +26,7 @@ export interface ExchangeOptions {
   /** New work: makes a run of it, which is in flight until it is reported, and starts it. */
   onClaim: (claim: protocol.Claim) => Run
   /** A run is no longer in flight: reported, its lease lost, or its execution ended from outside. */
-  onGone: (run: Run, how: 'completed' | 'retry_pending' | 'failed' | 'released' | 'fenced' | 'ended') => void
+  onGone: (run: Run, how: Gone | 'fenced' | 'ended') => void
   /** The database does not know the executor. */
   onUnknown: () => Promise<void>
 }
@@ -39,6 +40,7 @@ const MOST_HINTS = 50
 const RECHECK_MS = 100
 const LONGEST_PAUSE_MS = 2000
 const LATER_IS_LEFT_TO_POLLS_MS = 60_000
+const LOOKS_APART_MS = 10
 
 export class Exchange {
   readonly #options: ExchangeOptions
@@ -47,6 +49,8 @@ export class Exchange {
   readonly #lanes = new Set<Promise<void>>()
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly #hints = new Set<string>()
+  /** Times, by performance.now(), at which there is a look for work. */
+  readonly #looks = new Set<number>()
   readonly #held = new Set<Run>()
   /** Places that claims on their way may fill. */
   #reserved = 0
@@ -251,9 +255,9 @@ export class Exchange {
   }
 
   async #sendItems(client: pg.PoolClient, items: Item[], ending: number): Promise<'fine' | 'broken'> {
-    const { refusals, retriesInMs } = await this.#delivery.send(client, items)
+    const { refusals, laterMs } = await this.#delivery.send(client, items)
     this.#ending -= ending
-    for (const milliseconds of retriesInMs) if (milliseconds < LATER_IS_LEFT_TO_POLLS_MS) this.#lookLater(milliseconds)
+    for (const milliseconds of laterMs) if (milliseconds < LATER_IS_LEFT_TO_POLLS_MS) this.#lookLater(milliseconds)
     const unanswered = refusals.find((error) => troubleOf(error) !== 'data')
     if (unanswered !== undefined) return this.#pause(unanswered)
     return refusals.length > 0 ? 'broken' : 'fine'
@@ -302,8 +306,13 @@ export class Exchange {
     })
   }
 
+  /** One look for all that is due at about the same time. */
   #lookLater(milliseconds: number): void {
-    this.#after(milliseconds, () => {
+    const time = Math.ceil((performance.now() + milliseconds) / LOOKS_APART_MS) * LOOKS_APART_MS
+    if (this.#looks.has(time)) return
+    this.#looks.add(time)
+    this.#after(time - performance.now(), () => {
+      this.#looks.delete(time)
       this.lookForWork()
     })
   }

@@ -1,15 +1,19 @@
 // The executor: claims executions, runs them, reports them, until it is stopped.
 import { hostname } from 'node:os'
 import pg from 'pg'
+import { troubleOf } from './database-errors.js'
 import { type Duration, LONGEST_TIMER_MS, toMilliseconds } from './duration.js'
 import { ExecutorStoppedError, UsageError } from './errors.js'
 import { Exchange } from './exchange.js'
 import { Jobs } from './jobs.js'
 import { Leases } from './leases.js'
-import { defaultLogger, type Logger } from './logger.js'
+import { boundLogger, defaultLogger, type Logger } from './logger.js'
+import { Progress } from './progress.js'
 import * as protocol from './protocol.js'
-import { type Outcome, Run, type RunSupport } from './run.js'
+import type { Outcome } from './outcome.js'
+import { Run, type RunSupport } from './run.js'
 import { checkSchemaVersion } from './schema-version.js'
+import { describer } from './thrown.js'
 import { Wakeup } from './wakeup.js'
 import type { Workflow } from './workflow.js'
 
@@ -29,6 +33,10 @@ export interface ExecutorOptions {
   name?: string
   /** Any pino logger. Default: warnings and errors, as JSON lines on standard error. */
   logger?: Logger
+  /** Changes the text of an error before it is kept or logged, so that no secret is. Default: as it is. */
+  redact?: (error: string) => string
+  /** Keeps the stack of an error with its text. Default: false. */
+  errorStacks?: boolean
 }
 
 export interface StopOptions {
@@ -43,6 +51,8 @@ export interface ExecutorStats {
   /** Failed attempts that will be retried. */
   retried: number
   deadLettered: number
+  /** Began to wait: for a time, or for an event. */
+  waiting: number
   /** Handed back. */
   released: number
   /** Runs whose lease was lost. */
@@ -64,7 +74,7 @@ export class Executor {
   readonly #logger: Logger
   readonly #name: string
   readonly #pollMs: number
-  readonly #counts = { claimed: 0, completed: 0, retried: 0, deadLettered: 0, released: 0, fenced: 0, ended: 0 }
+  readonly #counts = { claimed: 0, completed: 0, retried: 0, deadLettered: 0, waiting: 0, released: 0, fenced: 0, ended: 0 }
   readonly #lanePool: pg.Pool
   readonly #pool: pg.Pool
   readonly #exchange: Exchange
@@ -72,6 +82,7 @@ export class Executor {
   readonly #wakeup: Wakeup
   readonly #jobs: Jobs
   readonly #support: RunSupport
+  readonly #progress: Progress
   /** Batches that were offered while there was no room. */
   readonly #offers: string[] = []
   #taking: Promise<void> | undefined
@@ -137,6 +148,7 @@ export class Executor {
         this.#exchange.cancel(ended)
       },
     })
+    this.#progress = new Progress({ sql: this.#lanePool, logger: this.#logger, executorId: () => this.#id })
     this.#support = {
       makeDurable: (run) => this.#exchange.makeDurable(run),
       noteCheckpoint: (run) => {
@@ -144,6 +156,14 @@ export class Executor {
       },
       connect: () => this.#pool.connect(),
       checkpoint: (client, run, step) => protocol.checkpoint(client, this.#id, run.claim, step),
+      beginCompensation: (run, { error, category }) =>
+        untilAnswered(run, () => protocol.beginCompensation(this.#lanePool, this.#id, run.claim, error, category)),
+      recordCompensation: (run, step) => untilAnswered(run, () => protocol.recordCompensation(this.#lanePool, this.#id, run.claim, step)),
+      noteProgress: (run, fraction, text) => {
+        this.#progress.note(run, fraction, text)
+      },
+      log: ({ claim: { executionId, workflowName, attempt } }) => boundLogger(this.#logger, { executionId, workflowName, attempt }),
+      describe: describer(options),
     }
   }
 
@@ -204,6 +224,7 @@ export class Executor {
     await this.#taking
     await this.#finish(timeoutMs)
     await this.#leases.stop()
+    await this.#progress.stop()
     await this.#exchange.close()
     try {
       await protocol.stopExecutor(this.#lanePool, this.#id)
@@ -322,6 +343,18 @@ export class Executor {
       this.#logger.warn({ err: error }, 'a database connection was lost; a new one is made when needed')
     })
     return pool
+  }
+}
+
+/** Asks again while the database does not answer and the run goes on. */
+async function untilAnswered(run: Run, ask: () => Promise<boolean>): Promise<boolean> {
+  for (;;) {
+    try {
+      return await ask()
+    } catch (error) {
+      if (troubleOf(error) !== 'retry' || run.signal().aborted) throw error
+      await sleep(200 + 300 * Math.random())
+    }
   }
 }
 

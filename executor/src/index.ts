@@ -1,10 +1,14 @@
 // The public API: define workflows, enqueue executions, run them.
-export { Client, type ClientOptions, type EnqueueManyOptions, type EnqueueOneOptions, type EnqueueOptions, type ExecutionId, type ResultOptions } from './client.js'
-export type { Context, StepOptions, StepScope, TransactionClient } from './context.js'
+export { type CancelOptions, Client, type ClientOptions, type EnqueueManyOptions, type EnqueueOneOptions, type EnqueueOptions, type Execution, type ExecutionId, type ListOptions, type ResultOptions } from './client.js'
+export type { Context, CompensateOptions, MapOptions, StepOptions, StepScope, TransactionClient, WaitOptions } from './context.js'
+export { Defer } from './defer.js'
 export type { Duration } from './duration.js'
 export {
   ERROR_CATEGORIES,
   type ErrorCategory,
+  ChangedWorkflowError,
+  ChildFailedError,
+  EventTimeoutError,
   ExecutionEndedError,
   ExecutionFailedError,
   ExecutorStoppedError,

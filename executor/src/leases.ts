@@ -20,6 +20,8 @@ export interface LeasesOptions {
 }
 
 const CHECK_MS = 1000
+/** A timer that is so much late did not wait its turn: something ran all the time. */
+const BLOCKED_MS = 1000
 /** How often the database hears that the executor lives, also while it claims nothing. */
 const HEARTBEAT_MS = 10_000
 
@@ -29,6 +31,7 @@ export class Leases {
   #timer: NodeJS.Timeout | undefined
   #extending: Promise<void> | undefined
   #lastCall = performance.now()
+  #lastCheck = Infinity
 
   constructor(options: LeasesOptions) {
     this.#options = options
@@ -63,6 +66,11 @@ export class Leases {
 
   #check(): void {
     const now = performance.now()
+    if (now - this.#lastCheck > CHECK_MS + BLOCKED_MS) {
+      const blockedMs = Math.round(now - this.#lastCheck - CHECK_MS)
+      this.#options.logger.warn({ blockedMs }, 'the event loop was blocked: leases run out when that takes too long; move heavy work to a worker thread')
+    }
+    this.#lastCheck = now
     for (const [batchId, { runs, expiresAt }] of this.#leases) {
       if (expiresAt <= now) this.#lose(batchId, runs)
     }

@@ -12,3 +12,22 @@ export interface Logger {
 export function defaultLogger(): Logger {
   return pino({ name: 'fw', level: process.env['FW_LOG_LEVEL'] ?? 'warn' }, destination({ dest: 2, sync: true }))
 }
+
+/** A logger whose lines carry these fields too. */
+export function boundLogger(logger: Logger, bound: object): Logger {
+  return {
+    debug: (fields, message) => {
+      logger.debug({ ...bound, ...fields }, message)
+    },
+    info: (fields, message) => {
+      logger.info({ ...bound, ...fields }, message)
+    },
+    warn: (fields, message) => {
+      if (typeof fields === 'string') logger.warn(bound, fields)
+      else logger.warn({ ...bound, ...fields }, message)
+    },
+    error: (fields, message) => {
+      logger.error({ ...bound, ...fields }, message)
+    },
+  }
+}

@@ -4,7 +4,8 @@
 // A checkpoint alone is not urgent: it waits a moment, because the completion that usually follows takes it along.
 import type { WorkerError } from './errors.js'
 import type { Checkpoint } from './protocol.js'
-import type { Outcome, Run } from './run.js'
+import type { Outcome } from './outcome.js'
+import type { Run } from './run.js'
 
 export interface Item {
   readonly run: Run

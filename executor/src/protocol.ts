@@ -1,86 +1,35 @@
 // The SQL API as an executor calls it: one function here for each SQL function, and nothing else.
 import type pg from 'pg'
+import { write } from './kill-points.js'
+import type { Checkpoint, Claim, Compensating, Ended, Failure, FailureOutcome, Job, Report, Suspension, SuspensionOutcome } from './messages.js'
 import type { RegisteredWorkflow } from './workflow.js'
+
+export type * from './messages.js'
 
 /** A pool, or a client of one. */
 export type Queryable = Pick<pg.ClientBase, 'query'>
-
-/** One execution as it is handed over. */
-export interface Claim {
-  batchId: string
-  organizationId: string
-  leaseMs: number
-  executionId: string
-  workflowName: string
-  attempt: number
-  input: unknown
-  /** What earlier attempts completed. */
-  steps: { name: string; output: unknown }[]
-}
-
-export interface Checkpoint {
-  name: string
-  index: number
-  /** JSON text. */
-  output: string
-  durationMs: number
-}
-
-/** What is reported of one execution: checkpoints, and the output (JSON text) once it is done. */
-export interface Report {
-  executionId: string
-  batchId: string
-  output?: string
-  checkpoints: readonly Checkpoint[]
-}
-
-export interface Failure {
-  executionId: string
-  batchId: string
-  error: string
-  category: string
-  permanent: boolean
-}
-
-export interface FailureOutcome {
-  outcome: 'retry_pending' | 'failed' | 'fenced'
-  retryInMs: number | null
-}
-
-/** An execution that was ended from outside while it ran. */
-export interface Ended {
-  executionId: string
-  batchId: string
-  reason: string
-}
-
-export interface Job {
-  name: string
-  /** A statement. */
-  command: string
-}
 
 /** SQLSTATEs that the SQL API raises. */
 export const SQLSTATE = { leaseLost: 'FW001', unknownExecutor: 'FW002' } as const
 
 export async function registerExecutor(sql: Queryable, name: string, workflows: RegisteredWorkflow[]): Promise<string> {
-  const { rows } = await sql.query<{ id: string }>('select public.fw_register_executor($1, $2) as id', [
+  const { rows } = await write('fw_register_executor', () => sql.query<{ id: string }>('select public.fw_register_executor($1, $2) as id', [
     name,
     JSON.stringify(workflows),
-  ])
+  ]))
   const [row] = rows
   if (row === undefined) throw new Error('fw_register_executor returned no id')
   return row.id
 }
 
 export async function stopExecutor(sql: Queryable, executorId: string): Promise<void> {
-  await sql.query('select public.fw_stop_executor($1)', [executorId])
+  await write('fw_stop_executor', () => sql.query('select public.fw_stop_executor($1)', [executorId]))
 }
 
-type ClaimRow = [string, string, number, string, string, string | null, number, unknown, Claim['steps'] | null]
+type ClaimRow = [string, string, number, string, string, string | null, number, unknown, Claim['steps'] | null, Compensating | null]
 
 function toClaims({ rows }: { rows: ClaimRow[] }): Claim[] {
-  return rows.map(([batchId, organizationId, leaseSeconds, executionId, workflowName, , attempt, input, steps]) => ({
+  return rows.map(([batchId, organizationId, leaseSeconds, executionId, workflowName, , attempt, input, steps, compensating]) => ({
     batchId,
     organizationId,
     leaseMs: leaseSeconds * 1000,
@@ -89,6 +38,7 @@ function toClaims({ rows }: { rows: ClaimRow[] }): Claim[] {
     attempt,
     input,
     steps: steps ?? [],
+    ...(compensating === null ? {} : { compensating }),
   }))
 }
 
@@ -100,29 +50,29 @@ export async function claimBatches(
   organizations: readonly string[],
 ): Promise<Claim[]> {
   return toClaims(
-    await sql.query<ClaimRow>({
+    await write('fw_claim_batches', () => sql.query<ClaimRow>({
       name: 'fw_claim_batches',
       text: 'select * from public.fw_claim_batches($1, $2, $3)',
       values: [executorId, room, organizations],
       rowMode: 'array',
-    }),
+    })),
   )
 }
 
 export async function takeBatch(sql: Queryable, executorId: string, batchId: string): Promise<Claim[]> {
   return toClaims(
-    await sql.query<ClaimRow>({
+    await write('fw_take_batch', () => sql.query<ClaimRow>({
       text: 'select * from public.fw_take_batch($1, $2)',
       values: [executorId, batchId],
       rowMode: 'array',
-    }),
+    })),
   )
 }
 
 /** Returns which of the reports were refused, by their index. */
 export async function report(sql: Queryable, executorId: string, reports: readonly Report[]): Promise<Set<number>> {
   const steps = reports.flatMap(({ checkpoints }) => checkpoints)
-  const { rows } = await sql.query<[number]>({
+  const { rows } = await write('fw_report', () => sql.query<[number]>({
     name: 'fw_report',
     text: `select * from public.fw_report($1, $2, $3, $4, ${ofJson('$5')}, $6, array(select jsonb_array_elements_text($7)), $8, ${ofJson('$9')}, $10)`,
     values: [
@@ -138,7 +88,7 @@ export async function report(sql: Queryable, executorId: string, reports: readon
       list(steps.map(({ durationMs }) => durationMs)),
     ],
     rowMode: 'array',
-  })
+  }))
   return indexes(rows)
 }
 
@@ -148,7 +98,7 @@ export async function reportFailures(
   executorId: string,
   failures: readonly Failure[],
 ): Promise<FailureOutcome[]> {
-  const { rows } = await sql.query<[number, FailureOutcome['outcome'], string | null]>({
+  const { rows } = await write('fw_report_failures', () => sql.query<[number, FailureOutcome['outcome'], string | null]>({
     name: 'fw_report_failures',
     text: 'select * from public.fw_report_failures($1, $2, $3, $4, $5, $6)',
     values: [
@@ -160,7 +110,7 @@ export async function reportFailures(
       failures.map(({ permanent }) => permanent),
     ],
     rowMode: 'array',
-  })
+  }))
   const outcomes: FailureOutcome[] = failures.map(() => ({ outcome: 'fenced', retryInMs: null }))
   for (const [place, outcome, retryInMs] of rows) {
     outcomes[place - 1] = { outcome, retryInMs: retryInMs === null ? null : Number(retryInMs) }
@@ -168,17 +118,92 @@ export async function reportFailures(
   return outcomes
 }
 
+/** Lets executions wait; returns what became of each, in their order. */
+export async function suspend(sql: Queryable, executorId: string, suspensions: readonly Suspension[]): Promise<SuspensionOutcome[]> {
+  const waits = suspensions.flatMap(({ waits }, place) => waits.map((wait) => ({ ...wait, place: place + 1 })))
+  const { rows } = await write('fw_suspend', () => sql.query<[number, SuspensionOutcome['outcome'], string | null]>({
+    name: 'fw_suspend',
+    text: 'select * from public.fw_suspend($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)',
+    values: [
+      executorId,
+      suspensions.map(({ executionId }) => executionId),
+      suspensions.map(({ batchId }) => batchId),
+      waits.map(({ place }) => place),
+      waits.map(({ name }) => name),
+      waits.map(({ index }) => index),
+      waits.map(({ milliseconds }) => milliseconds ?? null),
+      waits.map(({ until }) => until?.toISOString() ?? null),
+      waits.map(({ key }) => key ?? null),
+      waits.map(({ child }) => child?.workflow ?? null),
+      waits.map(({ child }) => child?.input ?? null),
+      waits.map(({ child }) => child?.group ?? null),
+      waits.map(({ child }) => child?.limit ?? null),
+    ],
+    rowMode: 'array',
+  }))
+  const outcomes: SuspensionOutcome[] = suspensions.map(() => ({ outcome: 'fenced', wakeInMs: null }))
+  for (const [place, outcome, wakeInMs] of rows) {
+    outcomes[place - 1] = { outcome, wakeInMs: wakeInMs === null ? null : Number(wakeInMs) }
+  }
+  return outcomes
+}
+
+/** Says that the compensations of an execution begin. Returns false when its lease is lost. */
+export async function beginCompensation(
+  sql: Queryable,
+  executorId: string,
+  { executionId, batchId }: { executionId: string; batchId: string },
+  error: string,
+  category: string,
+): Promise<boolean> {
+  const { rows } = await write('fw_begin_compensation', () => sql.query<{ begun: boolean }>('select public.fw_begin_compensation($1, $2, $3, $4, $5) as begun', [
+    executorId,
+    executionId,
+    batchId,
+    error,
+    category,
+  ]))
+  return rows[0]?.begun === true
+}
+
+/** Records that a step was compensated. Returns false when the lease is lost. */
+export async function recordCompensation(
+  sql: Queryable,
+  executorId: string,
+  { executionId, batchId }: { executionId: string; batchId: string },
+  step: string,
+): Promise<boolean> {
+  const { rows } = await write('fw_record_compensation', () => sql.query<{ recorded: boolean }>('select public.fw_record_compensation($1, $2, $3, $4) as recorded', [
+    executorId,
+    executionId,
+    batchId,
+    step,
+  ]))
+  return rows[0]?.recorded === true
+}
+
+/** Notes how far an execution is. */
+export async function setProgress(
+  sql: Queryable,
+  executorId: string,
+  { executionId, batchId }: { executionId: string; batchId: string },
+  fraction: number,
+  text: string | undefined,
+): Promise<void> {
+  await write('fw_set_progress', () => sql.query('select public.fw_set_progress($1, $2, $3, $4, $5)', [executorId, executionId, batchId, fraction, text ?? null]))
+}
+
 /** Hands executions back unfinished; returns which were refused, by their index. */
 export async function release(
   sql: Queryable,
   executorId: string,
-  held: readonly { executionId: string; batchId: string }[],
+  held: readonly { executionId: string; batchId: string; delayMs?: number }[],
 ): Promise<Set<number>> {
-  const { rows } = await sql.query<[number]>({
-    text: 'select * from public.fw_release($1, $2, $3)',
-    values: [executorId, held.map(({ executionId }) => executionId), held.map(({ batchId }) => batchId)],
+  const { rows } = await write('fw_release', () => sql.query<[number]>({
+    text: 'select * from public.fw_release($1, $2, $3, $4)',
+    values: [executorId, held.map(({ executionId }) => executionId), held.map(({ batchId }) => batchId), held.map(({ delayMs }) => delayMs ?? 0)],
     rowMode: 'array',
-  })
+  }))
   return indexes(rows)
 }
 
@@ -189,12 +214,12 @@ export async function extendLeases(
   executionIds: readonly string[],
   batchIds: readonly string[],
 ): Promise<string[]> {
-  const { rows } = await sql.query<[string]>({
+  const { rows } = await write('fw_extend_leases', () => sql.query<[string]>({
     name: 'fw_extend_leases',
     text: 'select * from public.fw_extend_leases($1, $2, $3)',
     values: [executorId, executionIds, batchIds],
     rowMode: 'array',
-  })
+  }))
   return rows.map(([batchId]) => batchId)
 }
 
@@ -215,7 +240,7 @@ export async function endedExecutions(
 
 /** Returns jobs that are due and that nobody else runs; they are this executor's now. */
 export async function takeDueJobs(sql: Queryable, executorId: string): Promise<Job[]> {
-  return (await sql.query<Job & pg.QueryResultRow>('select name, command from public.fw_take_due_jobs($1)', [executorId])).rows
+  return (await write('fw_take_due_jobs', () => sql.query<Job & pg.QueryResultRow>('select name, command from public.fw_take_due_jobs($1)', [executorId]))).rows
 }
 
 /** Runs a job's command in a transaction that knows who runs it. */
@@ -225,7 +250,7 @@ export async function runJob(pool: pg.Pool, command: string, driver: string): Pr
   try {
     await client.query('begin')
     await client.query("select set_config('fw.job_driver', $1, true)", [driver])
-    await client.query(command)
+    await write('job', () => client.query(command))
     await client.query('commit')
     failed = false
   } finally {
@@ -241,11 +266,11 @@ export async function checkpoint(
   execution: { executionId: string; batchId: string },
   step: Checkpoint,
 ): Promise<void> {
-  await sql.query({
+  await write('fw_checkpoint', () => sql.query({
     name: 'fw_checkpoint',
     text: 'select public.fw_checkpoint($1, $2, $3, $4, $5, $6, $7)',
     values: [executorId, execution.executionId, execution.batchId, step.name, step.index, step.output, step.durationMs],
-  })
+  }))
 }
 
 /** An array literal of values that need no quotes: much cheaper than what the driver does for any. */

@@ -1,14 +1,24 @@
-// One execution in this executor, from its claim to its outcome: the context that its handler sees, the checkpoints that
-// are not yet durable, and how what the handler throws is understood.
+// One execution in this executor, from its claim to its outcome: its steps, the checkpoints that are not yet
+// durable, when it ends, and how what the handler throws is understood.
+import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
-import type { Context, StepOptions, StepScope, TransactionClient, TransactionResult } from './context.js'
+import type { z } from 'zod'
+import { Compensations } from './compensation.js'
+import type { MapOptions, MapWork, StepOptions, StepScope, TransactionClient, TransactionResult, WaitOptions } from './context.js'
 import { sqlState } from './database-errors.js'
-import { LONGEST_TIMER_MS, toMilliseconds } from './duration.js'
-import { type ExecutionEndedError, ExecutorStoppedError, LeaseLostError, type PermanentError, StepTimeoutError, UsageError } from './errors.js'
+import { deferredMs } from './defer.js'
+import type { Duration } from './duration.js'
+import { type ExecutionEndedError, ExecutorStoppedError, LeaseLostError, PermanentError, UsageError } from './errors.js'
+import { checkStepName, History, type Place } from './history.js'
 import { toJson } from './json.js'
-import { type Checkpoint, type Claim, SQLSTATE } from './protocol.js'
-import { type Failed, failedBy, failedByInput } from './thrown.js'
+import type { Logger } from './logger.js'
+import { type Checkpoint, type Claim, SQLSTATE, type Wait } from './protocol.js'
+import type { Outcome } from './outcome.js'
+import { type ContextOperations, RunContext, RunScope } from './run-context.js'
+import { runStep } from './step-attempts.js'
+import { type Describe, type Failed, failedBy, failedByInput } from './thrown.js'
 import { inTransaction, isQueryResult } from './transaction.js'
+import { Waiting } from './waiting.js'
 import { parseInput, type Workflow } from './workflow.js'
 
 /** What a run needs of the executor around it. */
@@ -21,42 +31,49 @@ export interface RunSupport {
   connect(): Promise<pg.PoolClient>
   /** Records a step inside the transaction of this client. */
   checkpoint(client: pg.PoolClient, run: Run, step: Checkpoint): Promise<void>
+  /** Says that compensations begin. Returns false when the lease is lost. */
+  beginCompensation(run: Run, failed: Failed): Promise<boolean>
+  /** Records that a step was compensated. Returns false when the lease is lost. */
+  recordCompensation(run: Run, step: string): Promise<boolean>
+  /** Notes how far the run is. Returns at once. */
+  noteProgress(run: Run, fraction: number, text: string | undefined): void
+  /** A log whose lines say which run they are about. */
+  log(run: Run): Logger
+  /** The text of an error, as it may be kept. */
+  readonly describe: Describe
 }
 
-export type Outcome =
-  | { kind: 'completed'; output: string }
-  | Failed
-  /** Nothing may be written any more. */
-  | { kind: 'lost' }
-  /** To be handed back. */
-  | { kind: 'stopped' }
+/** Of a wait: the run ends before it is over. */
+const NEVER = new Promise<never>(() => undefined)
 
-export class Run {
+export class Run implements ContextOperations {
   readonly claim: Claim
   /** Completed in this run, not yet reported. Whoever reports takes them. */
   pending: Checkpoint[] = []
 
   readonly #workflow: Workflow
   readonly #support: RunSupport
+  readonly #history: History
+  readonly #compensations = new Compensations()
   #stopped: LeaseLostError | ExecutionEndedError | ExecutorStoppedError | undefined
   /** Made when somebody asks for the signal: most runs never do. */
   #abort: AbortController | undefined
-  readonly #scope: StepScope
-  /** Results of earlier attempts; undefined when there are none. */
-  readonly #completed: Map<string, unknown> | undefined
-  readonly #names = new Set<string>()
   /** Steps that run, each until it is settled, and who waits for there to be none. */
   #open = 0
   #whenIdle: (() => void) | undefined
+  /** The step whose function is being called at this moment. */
+  #calling: string | undefined
+  #waits: Wait[] | undefined
+  #suspend: ((outcome: Outcome) => void) | undefined
   #ended = false
   #failure: PermanentError | undefined
+  #log: Logger | undefined
 
   constructor(claim: Claim, workflow: Workflow, support: RunSupport) {
     this.claim = claim
     this.#workflow = workflow
     this.#support = support
-    if (claim.steps.length > 0) this.#completed = new Map(claim.steps.map(({ name, output }) => [name, output]))
-    this.#scope = new Scope(() => this.#signal())
+    this.#history = new History(workflow.name, claim.steps, claim.compensating === undefined ? undefined : new PermanentError(claim.compensating.error))
   }
 
   /** Stops the run: its signal fires, and no step of it starts or is recorded any more. */
@@ -72,7 +89,10 @@ export class Run {
 
   /** Parses the input, runs the handler and waits for every step that it started. Never rejects. */
   async execute(): Promise<Outcome> {
-    const outcome = await this.#handle()
+    const outcome = await new Promise<Outcome>((resolve) => {
+      this.#suspend = resolve
+      void this.#handle().then(resolve)
+    })
     // Also one that the handler did not wait for: its result is recorded, and it does not run beside the next attempt.
     while (this.#open > 0 && this.#stopped === undefined) {
       await new Promise<void>((resolve) => {
@@ -83,22 +103,30 @@ export class Run {
     this.#ended = true
     // Once the run was stopped, whatever its handler made of that says nothing about the execution.
     if (this.#stopped !== undefined) return { kind: this.#stopped instanceof ExecutorStoppedError ? 'stopped' : 'lost' }
-    return this.#failure === undefined ? outcome : failedBy(this.#failure)
+    const ended = this.#failure === undefined ? outcome : failedBy(this.#failure, this.#support.describe)
+    return await this.#compensations.settle(ended, this.claim, this.#workflow.policy.max_attempts, {
+      makeDurable: () => this.#support.makeDurable(this),
+      begin: (failed) => this.#support.beginCompensation(this, failed),
+      record: (step) => this.#support.recordCompensation(this, step),
+      signal: () => this.signal(),
+      describe: this.#support.describe,
+    })
   }
 
   async #handle(): Promise<Outcome> {
     try {
       const input = await parseInput(this.#workflow, this.claim.input)
       if (!input.success) return failedByInput(input.error)
-      const result = await this.#workflow.run(this.#context(), input.data)
+      const result = await this.#workflow.run(new RunContext(this.claim, this), input.data)
       return { kind: 'completed', output: toJson(result, `the output of workflow '${this.#workflow.name}'`) }
     } catch (error) {
       this.#ended = true
-      return failedBy(error)
+      const delayMs = deferredMs(error)
+      return delayMs === undefined ? failedBy(error, this.#support.describe) : { kind: 'deferred', delayMs }
     }
   }
 
-  #signal(): AbortSignal {
+  signal(): AbortSignal {
     if (this.#abort === undefined) {
       this.#abort = new AbortController()
       if (this.#stopped !== undefined) this.#abort.abort(this.#stopped)
@@ -106,47 +134,106 @@ export class Run {
     return this.#abort.signal
   }
 
-  #context(): Context {
-    return new RunContext(
-      this.claim,
-      this.#scope,
-      (name, fn, options) => this.#follow(this.#step(name, fn, options)),
-      (name, fn) => this.#follow(this.#transaction(name, fn)),
-    )
+  log(): Logger {
+    return (this.#log ??= this.#support.log(this))
+  }
+
+  step<Result>(name: string, fn: (scope: StepScope) => Result | Promise<Result>, options?: StepOptions<Result>): Promise<Result> {
+    return this.#follow(this.#step(() => this.#named(name), fn, options))
+  }
+
+  transaction<Result>(name: string, fn: (sql: TransactionClient) => Promise<Result>): Promise<TransactionResult<Result>> {
+    return this.#follow(this.#transaction(name, fn))
+  }
+
+  sleep(duration: Duration): Promise<void> {
+    return this.#waiting().sleep(duration)
+  }
+
+  sleepUntil(time: Date): Promise<void> {
+    return this.#waiting().sleepUntil(time)
+  }
+
+  waitForEvent<Schema extends z.ZodType = z.ZodUnknown>(key: string, options?: WaitOptions<Schema>): Promise<z.output<Schema>> {
+    return this.#waiting().waitForEvent(key, options)
+  }
+
+  invoke<Input, Output>(workflow: Workflow<Input, Output>, input: Input): Promise<Output> {
+    return this.#waiting().invoke(workflow, input)
+  }
+
+  map<Item, Output>(items: readonly Item[], work: MapWork<Item, Output>, options?: MapOptions): Promise<Output[]> {
+    return this.#waiting().map(items, work, options)
+  }
+
+  now(): Date {
+    return new Date(this.#record('now', () => Date.now()))
+  }
+
+  random(): number {
+    return this.#record('random', () => Math.random())
+  }
+
+  uuid(): string {
+    return this.#record('uuid', () => randomUUID())
+  }
+
+  progress(fraction: number, text?: string): void {
+    if (!(fraction >= 0 && fraction <= 1)) throw new UsageError(`the progress is ${fraction}, outside 0 to 1`)
+    if (this.#stopped === undefined && !this.#ended) this.#support.noteProgress(this, fraction, text)
   }
 
   /** Remembers a step until it is settled. One that the handler forgets does not end the process when it fails. */
   #follow<Result>(step: Promise<Result>): Promise<Result> {
     this.#open++
     const settled = () => {
-      if (--this.#open === 0) this.#whenIdle?.()
+      if (--this.#open > 0) return
+      this.#whenIdle?.()
+      if (this.#waits !== undefined) this.#suspendWhenQuiet()
     }
     step.then(settled, settled)
     return step
   }
 
   async #step<Result>(
-    name: string,
+    placed: () => Place,
     fn: (scope: StepScope) => Result | Promise<Result>,
-    options: StepOptions = {},
+    options: StepOptions<Result> | undefined,
   ): Promise<Result> {
-    const place = this.#place(name)
-    if (this.#completed?.has(place.name) === true) return this.#completed.get(place.name) as Result
+    const place = placed()
+    const recorded = this.#history.recorded(place)
+    if (recorded !== undefined) {
+      this.#noteCompensation(place.name, recorded.output as Result, options, recorded.compensated === true)
+      return recorded.output as Result
+    }
     await this.#support.makeDurable(this)
     this.#throwIfStopped()
     const started = performance.now()
-    const result = await (options.timeout === undefined
-      ? fn(this.#scope)
-      : this.#withTimeout(place.name, toMilliseconds(options.timeout, `the timeout of step '${name}'`), fn))
+    const work = (scope: StepScope) => {
+      this.#calling = place.name
+      try {
+        return fn(scope)
+      } finally {
+        this.#calling = undefined
+      }
+    }
+    const result = await (options === undefined ? work(new RunScope(this)) : runStep(place.name, work, options, () => this.signal()))
     this.#throwIfStopped()
-    this.pending.push(this.#checkpoint(place, result, started))
-    this.#support.noteCheckpoint(this)
+    this.#note(place, result, started)
+    this.#noteCompensation(place.name, result, options, false)
     return result
   }
 
+  #noteCompensation<Result>(step: string, result: Result, options: StepOptions<Result> | undefined, isDone: boolean): void {
+    const compensate = options?.compensate
+    if (isDone) this.#compensations.noteDone(step)
+    else if (compensate !== undefined) this.#compensations.add({ step, run: (scope) => compensate(result, scope), options: options?.compensateOptions ?? {} })
+  }
+
   async #transaction<Result>(name: string, fn: (sql: TransactionClient) => Promise<Result>): Promise<TransactionResult<Result>> {
-    const place = this.#place(name)
-    if (this.#completed?.has(place.name) === true) return this.#completed.get(place.name) as TransactionResult<Result>
+    const place = this.#named(name)
+    const recorded = this.#history.recorded(place)
+    if (recorded !== undefined) return recorded.output as TransactionResult<Result>
     await this.#support.makeDurable(this)
     this.#throwIfStopped()
     const client = await this.#support.connect()
@@ -154,14 +241,14 @@ export class Run {
     try {
       return await inTransaction(client, {
         step: name,
-        signal: this.#signal(),
+        signal: this.signal(),
         work: async (sql) => {
           const result = await fn(sql)
           return (isQueryResult(result) ? null : result) as TransactionResult<Result>
         },
         beforeCommit: async (result) => {
           this.#throwIfStopped()
-          await this.#support.checkpoint(client, this, this.#checkpoint(place, result, started))
+          await this.#support.checkpoint(client, this, checkpoint(place, result, started))
         },
       })
     } catch (error) {
@@ -170,45 +257,78 @@ export class Run {
     }
   }
 
-  /** Name (numbered when used before) and index of the next step. */
-  #place(name: string): { name: string; index: number } {
-    if (name.length < 1 || name.length > 200) {
-      throw new UsageError(`a step name has 1 to 200 characters, not ${name.length}`)
-    }
-    if (name.includes('\0') || !name.isWellFormed()) {
-      throw new UsageError(`a step name cannot have the character U+0000 or half of a surrogate pair, as ${JSON.stringify(name)} has`)
+  /** Made for handlers that wait: most do not. */
+  #waiting(): Waiting {
+    return new Waiting({
+      place: (name) => this.#place(name),
+      places: (name, count) => {
+        checkStepName(name)
+        this.#throwUnlessOpen(name)
+        return this.#history.places(name, count, this.#isAlone())
+      },
+      recorded: (place) => this.#history.recorded(place),
+      wait: (waits) => this.#waitAt(waits),
+      follow: (work) => this.#follow(work),
+      step: (place, fn) => this.#follow(this.#step(() => place, fn, undefined)),
+    })
+  }
+
+  /** The handler stays here; the run ends when nothing else of it goes on. */
+  #waitAt(waits: readonly Wait[]): Promise<never> {
+    this.#throwIfStopped()
+    this.#waits = (this.#waits ?? []).concat(waits)
+    if (this.#open === 0) this.#suspendWhenQuiet()
+    return NEVER
+  }
+
+  /** Ends the run unless the handler goes on by itself in this turn and the next. */
+  #suspendWhenQuiet(): void {
+    setImmediate(() => {
+      setImmediate(() => {
+        if (this.#open > 0 || this.#ended || this.#waits === undefined) return
+        this.#ended = true
+        this.#suspend?.({ kind: 'waiting', waits: this.#waits })
+      })
+    })
+  }
+
+  /** A value that every run of the execution gets alike. */
+  #record<Value>(name: string, make: () => Value): Value {
+    const place = this.#place(name)
+    const recorded = this.#history.recorded(place)
+    if (recorded !== undefined) return recorded.output as Value
+    this.#throwIfStopped()
+    const value = make()
+    this.#note(place, value, performance.now())
+    return value
+  }
+
+  #note(place: Place, result: unknown, started: number): void {
+    this.pending.push(checkpoint(place, result, started))
+    this.#support.noteCheckpoint(this)
+  }
+
+  /** Of a step that the handler names. */
+  #named(name: string): Place {
+    checkStepName(name)
+    return this.#place(name)
+  }
+
+  #place(name: string): Place {
+    this.#throwUnlessOpen(name)
+    return this.#history.place(name, this.#isAlone())
+  }
+
+  #isAlone(): boolean {
+    return this.#open === 0 && this.#waits === undefined
+  }
+
+  /** Unless a step may start now. */
+  #throwUnlessOpen(name: string): void {
+    if (this.#calling !== undefined) {
+      throw new UsageError(`step '${name}' was started within step '${this.#calling}'; steps follow each other, or run side by side`)
     }
     if (this.#ended) throw new UsageError(`step '${name}' was started after the handler had returned; await every step`)
-    let numbered = name
-    for (let use = 2; this.#names.has(numbered); use++) numbered = `${name}#${use}`
-    const index = this.#names.size
-    this.#names.add(numbered)
-    return { name: numbered, index }
-  }
-
-  #checkpoint(place: { name: string; index: number }, result: unknown, started: number): Checkpoint {
-    return { ...place, output: toJson(result, `the result of step '${place.name}'`), durationMs: Math.round(performance.now() - started) }
-  }
-
-  async #withTimeout<Result>(
-    name: string,
-    milliseconds: number,
-    fn: (scope: StepScope) => Result | Promise<Result>,
-  ): Promise<Result> {
-    const timeout = new AbortController()
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        const error = new StepTimeoutError(name, milliseconds)
-        timeout.abort(error)
-        reject(error)
-      }, Math.min(milliseconds, LONGEST_TIMER_MS))
-    })
-    try {
-      return await Promise.race([fn({ signal: AbortSignal.any([this.#signal(), timeout.signal]) }), late])
-    } finally {
-      clearTimeout(timer)
-    }
   }
 
   #throwIfStopped(): void {
@@ -217,38 +337,6 @@ export class Run {
   }
 }
 
-// Classes, because an object literal with a getter is several times as expensive to make, and every run makes two.
-class Scope implements StepScope {
-  readonly #get: () => AbortSignal
-
-  constructor(get: () => AbortSignal) {
-    this.#get = get
-  }
-
-  get signal(): AbortSignal {
-    return this.#get()
-  }
-}
-
-class RunContext implements Context {
-  readonly executionId: string
-  readonly organizationId: string
-  readonly attempt: number
-  // Fields, so that a handler may take them out of the context.
-  readonly step: Context['step']
-  readonly transaction: Context['transaction']
-  readonly #scope: StepScope
-
-  constructor(claim: Claim, scope: StepScope, step: Context['step'], transaction: Context['transaction']) {
-    this.executionId = claim.executionId
-    this.organizationId = claim.organizationId
-    this.attempt = claim.attempt
-    this.#scope = scope
-    this.step = step
-    this.transaction = transaction
-  }
-
-  get signal(): AbortSignal {
-    return this.#scope.signal
-  }
+function checkpoint(place: Place, result: unknown, started: number): Checkpoint {
+  return { ...place, output: toJson(result, `the result of step '${place.name}'`), durationMs: Math.round(performance.now() - started) }
 }

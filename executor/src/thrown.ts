@@ -13,12 +13,24 @@ export interface Failed {
 
 const LONGEST_ERROR = 10_000
 
+/** The text of an error, as it may be kept. */
+export type Describe = (thrown: unknown) => string
+
+/** @param options redact: changes each text; errorStacks: a text is the stack where there is one */
+export function describer({ redact, errorStacks }: { redact?: (error: string) => string; errorStacks?: boolean }): Describe {
+  const text = (thrown: unknown) =>
+    errorStacks === true && thrown instanceof Error && typeof thrown.stack === 'string' ? thrown.stack : messageOf(thrown)
+  return redact === undefined ? text : (thrown) => redact(text(thrown))
+}
+
 /** Never throws, whatever was thrown. */
-export function failedBy(thrown: unknown): Failed {
+export function failedBy(thrown: unknown, describe: Describe = messageOf): Failed {
   try {
-    return { kind: 'failed', error: storable(messageOf(thrown)), category: categoryOf(thrown), permanent: isPermanent(thrown) }
+    return { kind: 'failed', error: storable(describe(thrown)), category: categoryOf(thrown), permanent: isPermanent(thrown) }
   } catch {
-    return { kind: 'failed', error: storable(inspect(thrown)), category: 'RUNTIME', permanent: false }
+    // A text that has not been through the redactor must not be kept.
+    const error = describe === messageOf ? storable(inspect(thrown)) : 'an error whose text could not be made'
+    return { kind: 'failed', error, category: 'RUNTIME', permanent: false }
   }
 }
 
@@ -28,7 +40,7 @@ export function failedByInput(error: z.core.$ZodError): Failed {
 }
 
 /** By the code and not by the class: a workflow may have loaded another copy of the package. */
-function isPermanent(thrown: unknown): boolean {
+export function isPermanent(thrown: unknown): boolean {
   return thrown instanceof Error && 'code' in thrown && (thrown.code === 'PERMANENT' || thrown.code === 'USAGE')
 }
 
@@ -42,7 +54,7 @@ function messageOf(thrown: unknown): string {
 }
 
 /** All issues in one line, each with its path: `cents: Too small: expected number to be >0`. */
-function describeIssues({ issues }: z.core.$ZodError): string {
+export function describeIssues({ issues }: z.core.$ZodError): string {
   return issues.map(({ path, message }) => (path.length === 0 ? message : `${z.core.toDotPath(path)}: ${message}`)).join('; ')
 }
 

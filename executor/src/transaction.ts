@@ -3,6 +3,7 @@ import pg from 'pg'
 import type { TransactionClient } from './context.js'
 import { sqlState } from './database-errors.js'
 import { UsageError, WorkerError } from './errors.js'
+import { write } from './kill-points.js'
 
 export interface TransactionParts<Result> {
   /** Name of the step, for errors. */
@@ -46,7 +47,7 @@ export async function inTransaction<Result>(client: pg.PoolClient, parts: Transa
         throw new UsageError(`step '${step}' ended the transaction that it was given; leave commit and rollback to the worker`)
       }
       await beforeCommit(result)
-      await client.query('commit')
+      await write('commit', () => client.query('commit'))
       return result
     } catch (error) {
       // A connection that cannot roll back is thrown away.

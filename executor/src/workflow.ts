@@ -96,8 +96,8 @@ export function isWorkflow(value: unknown): value is Workflow {
 }
 
 /** Checks an input against the schema of its workflow; without a turn of the event loop where the schema allows. */
-export function parseInput(
-  { schema }: Workflow,
+export function parseInput<Input, Output>(
+  { schema }: Workflow<Input, Output>,
   input: unknown,
 ): z.ZodSafeParseResult<unknown> | Promise<z.ZodSafeParseResult<unknown>> {
   try {

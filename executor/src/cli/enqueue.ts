@@ -7,9 +7,7 @@ import { sqlState } from '../database-errors.js'
 import { ExecutionFailedError } from '../errors.js'
 import { duration, uuid } from './arguments.js'
 import { addDatabaseOption, type Database, databaseUrl, type DatabaseOptions, withDatabase } from './database.js'
-import { EXIT } from './exit-codes.js'
-import { CommandFailure } from './failure.js'
-import { describeJsonError } from './json-error.js'
+import { refuseOtherThanJson } from './json-error.js'
 import { FW, note, print, printJson, shellWord } from './output.js'
 
 interface EnqueueOptions extends DatabaseOptions {
@@ -44,7 +42,7 @@ export function addEnqueueCommand(program: Command): void {
 
 async function enqueue(workflow: string, input: string, options: EnqueueOptions): Promise<void> {
   const url = databaseUrl(options)
-  refuseOtherThanJson(input)
+  refuseOtherThanJson(input, 'the input', 'enqueued')
   const { id } = await withDatabase(url, async (database) => {
     // The text goes as it is: parsed and written again, it could lose the last digits of a number.
     const enqueued = await database.row(
@@ -59,15 +57,6 @@ async function enqueue(workflow: string, input: string, options: EnqueueOptions)
     return enqueued
   })
   if (options.wait !== undefined) await printResult(url, id, options.wait === true ? WAIT_MS : options.wait, options.json === true)
-}
-
-function refuseOtherThanJson(input: string): void {
-  try {
-    JSON.parse(input)
-  } catch (error) {
-    const { problem, excerpt } = describeJsonError(input)
-    throw new CommandFailure(EXIT.usage, `the input is not JSON: ${problem}; nothing was enqueued`, { cause: error, hint: excerpt })
-  }
 }
 
 /** Says why it may not start: it is not an error, but whoever waits for it should know. */

@@ -1,4 +1,6 @@
 // Where a text stops being JSON. JSON.parse says so only for some errors, and otherwise in every version of Node.
+import { EXIT } from './exit-codes.js'
+import { CommandFailure } from './failure.js'
 
 const SPACE = /[ \t\n\r]*/y
 const SCALAR = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y
@@ -44,4 +46,18 @@ export function describeJsonError(text: string): { problem: string; excerpt: str
   const start = Math.max(0, at - 30)
   const excerpt = text.slice(start, at + 30).replace(/\s/g, ' ')
   return { problem, excerpt: `${excerpt}\n${' '.repeat(at - start)}^` }
+}
+
+/**
+ * @param what names the text in the error
+ * @param done what was not done about it
+ * @throws CommandFailure for a text that is no JSON, showing where
+ */
+export function refuseOtherThanJson(text: string, what: string, done: string): void {
+  try {
+    JSON.parse(text)
+  } catch (error) {
+    const { problem, excerpt } = describeJsonError(text)
+    throw new CommandFailure(EXIT.usage, `${what} is not JSON: ${problem}; nothing was ${done}`, { cause: error, hint: excerpt })
+  }
 }

@@ -8,6 +8,7 @@ import { addDlqCommand } from './dlq.js'
 import { addEnqueueCommand } from './enqueue.js'
 import { EXIT, EXIT_HELP, type ExitCode } from './exit-codes.js'
 import { explain, failureText } from './failure.js'
+import { addEmitCommand, addExecutionsCommand } from './executions.js'
 import { addHealthCommand } from './health.js'
 import { addMigrateCommand } from './migrate.js'
 import { EXAMPLE_ORGANIZATION, FW, note, print } from './output.js'
@@ -84,6 +85,8 @@ function program(): Command {
   addEnqueueCommand(command)
   addSettingsCommands(command)
   addStatusCommand(command)
+  addExecutionsCommand(command)
+  addEmitCommand(command)
   addHealthCommand(command)
   addDlqCommand(command)
   return command

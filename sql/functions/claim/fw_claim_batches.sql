@@ -2,7 +2,7 @@ create or replace function public.fw_claim_batches(
   p_executor_id uuid, p_room integer, p_organizations uuid[] default '{}'
 ) returns table (
   batch_id uuid, organization_id uuid, lease_seconds integer, execution_id uuid, workflow_name text, workflow_version text,
-  attempt integer, input jsonb, steps jsonb
+  attempt integer, input jsonb, steps jsonb, compensating jsonb
 )
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -38,7 +38,7 @@ begin
   v_void := set_config('synchronous_commit', 'off', true);
   select x.*, exists (
       select from public.fw_executors other
-      where other.workflows <> x.workflows and other.stopped_at is null and other.last_seen_at > now() - interval '30 seconds'
+      where other.workflows <> x.workflows and other.stopped_at is null and other.last_seen_at > public.fw_now() - interval '30 seconds'
     ) as is_mixed
   into v_executor from public.fw_executors x where x.id = p_executor_id and x.stopped_at is null;
   if not found then
@@ -111,13 +111,13 @@ begin
   end loop;
 
   if v_rescans > 0 or v_cursor <> v_executor.claim_cursor or v_executor.wants_work <> (v_room > 0)
-    or v_executor.last_seen_at < now() - interval '1 second'
+    or v_executor.last_seen_at < public.fw_now() - interval '1 second'
   then
-    update public.fw_executors x set last_seen_at = now(), wants_work = v_room > 0, claim_cursor = v_cursor,
+    update public.fw_executors x set last_seen_at = public.fw_now(), wants_work = v_room > 0, claim_cursor = v_cursor,
       rescanned_at = v_executor.rescanned_at, rescan_cost = v_executor.rescan_cost
     where x.id = p_executor_id;
   end if;
 end
 $$;
 comment on function public.fw_claim_batches(uuid, integer, uuid[]) is
-  'Claims up to p_room executions for an executor, a batch for each organization in turn, and hands them over: one row an execution, with its batch (the fencing token), its attempt and the steps that earlier attempts completed. p_organizations are those that a NOTIFY has named.';
+  'Claims up to p_room executions for an executor, a batch for each organization in turn, and hands them over: one row an execution, with its batch (the fencing token), its attempt, the steps that earlier attempts completed, and whether those are to be compensated. p_organizations are those that a NOTIFY has named.';

@@ -3,7 +3,7 @@ create or replace function public.fw_claim_organizations(
   p_wait boolean
 ) returns table (
   batch_id uuid, organization_id uuid, lease_seconds integer, execution_id uuid, workflow_name text, workflow_version text,
-  attempt integer, input jsonb, steps jsonb
+  attempt integer, input jsonb, steps jsonb, compensating jsonb
 )
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -15,7 +15,7 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-  v_now constant timestamptz := now();
+  v_now constant timestamptz := public.fw_now();
   -- A fleet in which executors know different workflows: look past what only the others know.
   v_mixed constant boolean := p_live_workflows <> p_workflows;
   v_places record;          -- by organization
@@ -61,14 +61,14 @@ begin
     with started as (
       update public.fw_workflow_executions e set
         status = 'running', batch_id = p.batch_id, started_at = coalesce(e.started_at, v_now), next_retry_at = null,
-        deadline_at = coalesce(e.deadline_at, v_now + coalesce(
+        deadline_at = coalesce(e.deadline_at, v_now + coalesce(e.deadline_left,
           (select make_interval(mins => w.timeout_minutes) from public.fw_workflows w where w.name = e.workflow_name), interval '60 minutes'))
       from unnest(v_message_ids, v_execution_ids, v_attempts, v_positions, v_batches) as p (msg_id, id, attempt, position, batch_id)
       where e.id = p.id and e.msg_id = p.msg_id and e.organization_id = v_places.organizations[p.position]
         and e.status in ('queued', 'retry_pending', 'waiting') and e.workflow_name = any (p_workflows)
         and (e.retry_count + 1)::text = p.attempt
       returning p.position, p.msg_id, e.batch_id, e.organization_id, e.id, e.workflow_name, e.workflow_version, e.retry_count,
-        e.input, e.started_at
+        e.input, e.started_at, e.compensating
     ), hidden as (
       update pgmq.q_workflow_execution_queue q set vt = v_now + make_interval(secs => v_places.leases[s.position]), read_ct = q.read_ct + 1
       from started s
@@ -104,7 +104,7 @@ begin
       where s.organization_id = t.organization_id and t.quota > 0 and (t.picked > 0 or s.worker_has_more)
     )
     select s.batch_id, s.organization_id, v_places.leases[s.position], s.id, s.workflow_name, s.workflow_version, s.retry_count + 1, s.input,
-      case when s.started_at <> v_now then public.fw_completed_steps(s.id) end
+      case when s.started_at <> v_now then public.fw_resume_steps(s.id) end, s.compensating
     from started s;
   get diagnostics v_claimed = row_count;
 

@@ -36,13 +36,13 @@ declare
       s.fw_worker_batch_size * s.fw_worker_concurrency - coalesce((
         select sum(r.open) from public.fw_worker_runs r
         where r.organization_id = s.organization_id and r.finished_at is null
-          and r.semaphore_epoch = s.worker_semaphore_epoch and r.lease_expires_at > now()), 0)) as places
+          and r.semaphore_epoch = s.worker_semaphore_epoch and r.lease_expires_at > public.fw_now()), 0)) as places
     from (select key from ahead where key is not null union all select key from behind where key <= p_after) as walk
     -- Only a key that is spelled as Postgres spells a uuid belongs to an organization.
     left join public.fw_module_settings s on s.organization_id = public.fw_to_uuid(walk.key) and s.organization_id::text = walk.key
     cross join lateral (
       select q.vt from pgmq.q_workflow_execution_queue q
-      where (q.message ->> 'organization_id') collate "C" = walk.key and q.vt <= now()
+      where (q.message ->> 'organization_id') collate "C" = walk.key and q.vt <= public.fw_now()
       order by q.vt limit 1
     ) as first;
 begin

@@ -27,7 +27,7 @@ begin
   with returned as (
     update public.fw_workflow_executions e set
       status = case when e.retry_count > 0 then public.fw_execution_status 'retry_pending' else 'queued' end,
-      next_retry_at = case when e.retry_count > 0 then now() end,
+      next_retry_at = case when e.retry_count > 0 then public.fw_now() end,
       started_at = case when e.started_at < r.claimed_at then e.started_at end,
       deadline_at = case when e.started_at < r.claimed_at then e.deadline_at end
     from public.fw_worker_runs r
@@ -37,7 +37,7 @@ begin
     select b.batch_id, count(*) as total from returned b group by b.batch_id
   ), counted as (
     update public.fw_worker_runs r set open = r.open - t.total, released = r.released + t.total,
-      finished_at = case when r.open = t.total then now() end,
+      finished_at = case when r.open = t.total then public.fw_now() end,
       finished_xid = case when r.open = t.total then pg_current_xact_id() end
     from tally t where r.id = t.batch_id
   )
@@ -55,7 +55,7 @@ begin
     from ended e group by e.batch_id
   ), counted as (
     update public.fw_worker_runs r set open = r.open - t.total, lost = r.lost + t.total - t.dead,
-      dead_lettered = r.dead_lettered + t.dead, finished_at = case when r.open = t.total then now() end,
+      dead_lettered = r.dead_lettered + t.dead, finished_at = case when r.open = t.total then public.fw_now() end,
       finished_xid = case when r.open = t.total then pg_current_xact_id() end
     from tally t where r.id = t.batch_id
   )

@@ -42,7 +42,7 @@ begin
       select coalesce((
         select sum(r.open) from public.fw_worker_runs r
         where r.organization_id = o.organization_id and r.finished_at is null
-          and r.semaphore_epoch = o.epoch and r.lease_expires_at > now()), 0)
+          and r.semaphore_epoch = o.epoch and r.lease_expires_at > public.fw_now()), 0)
       from unnest(organizations, epochs) as o (organization_id, epoch));
   end if;
 

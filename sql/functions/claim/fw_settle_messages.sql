@@ -80,7 +80,7 @@ begin
   end if;
   if v_deferred is not null then
     -- Left for later: no live executor knows the workflow. It costs no attempt.
-    update pgmq.q_workflow_execution_queue q set vt = now() + interval '60 seconds' where q.msg_id = any (v_deferred);
+    update pgmq.q_workflow_execution_queue q set vt = public.fw_now() + interval '60 seconds' where q.msg_id = any (v_deferred);
   end if;
   if v_hidden is not null then
     update pgmq.q_workflow_execution_queue q set vt = r.lease_expires_at

@@ -13,7 +13,7 @@ declare
 begin
   v_message_ids := array(
     select q.msg_id from pgmq.q_workflow_execution_queue q
-    where (q.message ->> 'organization_id') collate "C" is null and q.vt <= now()
+    where (q.message ->> 'organization_id') collate "C" is null and q.vt <= public.fw_now()
     order by q.vt limit c_most
     for update of q skip locked);
   if cardinality(p_keys) > 0 then
@@ -21,7 +21,7 @@ begin
       select q.msg_id from unnest(p_keys) as stray (key)
       cross join lateral (
         select q.msg_id from pgmq.q_workflow_execution_queue q
-        where (q.message ->> 'organization_id') collate "C" = stray.key and q.vt <= now()
+        where (q.message ->> 'organization_id') collate "C" = stray.key and q.vt <= public.fw_now()
         order by q.vt limit c_most
         for update of q skip locked) q
       limit c_most);

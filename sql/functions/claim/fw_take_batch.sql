@@ -1,7 +1,7 @@
 create or replace function public.fw_take_batch(p_executor_id uuid, p_batch_id uuid)
 returns table (
   batch_id uuid, organization_id uuid, lease_seconds integer, execution_id uuid, workflow_name text, workflow_version text,
-  attempt integer, input jsonb, steps jsonb
+  attempt integer, input jsonb, steps jsonb, compensating jsonb
 )
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -24,17 +24,17 @@ begin
     return;
   end if;
   select * into v_run from public.fw_worker_runs r
-  where r.id = p_batch_id and r.taken_at is null and r.finished_at is null and r.lease_expires_at > now()
+  where r.id = p_batch_id and r.taken_at is null and r.finished_at is null and r.lease_expires_at > public.fw_now()
     and public.fw_run_holds_lease(r.id)
   for no key update of r;
   if not found then
     return;
   end if;
-  update public.fw_worker_runs r set executor_id = p_executor_id, taken_at = now() where r.id = p_batch_id;
+  update public.fw_worker_runs r set executor_id = p_executor_id, taken_at = public.fw_now() where r.id = p_batch_id;
   -- Every message of a batch that no one has taken becomes visible when its lease ends, and at no other time.
   return query
     select e.batch_id, e.organization_id, v_run.lease_seconds, e.id, e.workflow_name, e.workflow_version, e.retry_count + 1,
-      e.input, public.fw_completed_steps(e.id)
+      e.input, public.fw_resume_steps(e.id), e.compensating
     from pgmq.q_workflow_execution_queue q
     join public.fw_workflow_executions e on e.id = public.fw_to_uuid(q.message ->> 'execution_id')
     where (q.message ->> 'organization_id') collate "C" = v_run.organization_id::text and q.vt = v_run.lease_expires_at

@@ -4,9 +4,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   if tg_op = 'TRUNCATE' then
-    update public.fw_workflow_executions e set dlq_msg_id = null, discarded_at = now() where e.dlq_msg_id is not null;
+    update public.fw_workflow_executions e set dlq_msg_id = null, discarded_at = public.fw_now() where e.dlq_msg_id is not null;
   else
-    update public.fw_workflow_executions e set dlq_msg_id = null, discarded_at = now()
+    update public.fw_workflow_executions e set dlq_msg_id = null, discarded_at = public.fw_now()
     from discarded d where e.dlq_msg_id = d.msg_id;
   end if;
   return null;

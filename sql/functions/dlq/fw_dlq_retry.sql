@@ -29,13 +29,14 @@ begin
     when v_message ? 'original' and v_message - array['original', 'error', 'error_category', 'failed_at', 'rejected'] = '{}'
       then v_message -> 'original'
     else (v_message - 'error' - 'error_category' - 'failed_at' - 'rejected') || '{"attempt": 1}' end;
-  insert into pgmq.q_workflow_execution_queue (vt, message) values (now(), v_message) returning msg_id into v_msg_id;
+  insert into pgmq.q_workflow_execution_queue (vt, message) values (public.fw_now(), v_message) returning msg_id into v_msg_id;
   delete from pgmq.q_workflow_dlq d where d.msg_id = p_msg_id;
   if v_execution.id is not null then
     update public.fw_workflow_executions e set status = 'queued', retry_count = 0, msg_id = v_msg_id, dlq_msg_id = null,
       discarded_at = null, completed_at = null, next_retry_at = null, last_error = null, error_category = null,
-      deadline_at = null, deadline_warned_at = null
+      deadline_at = null, deadline_left = null, deadline_warned_at = null, compensating = null
     where e.id = v_execution.id;
+    perform public.fw_forget_ended_steps(array[v_execution.id]);
     perform public.fw_wake_executors(v_execution.organization_id);
   end if;
   return v_msg_id;

@@ -8,7 +8,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_count constant integer := coalesce(cardinality(p_inputs), 0);
-  v_not_before constant timestamptz := now() + p_delay;
+  v_not_before constant timestamptz := public.fw_now() + p_delay;
   v_ids uuid[] := '{}';
   v_messages bigint[];
   -- All but the execution: setting that one is a third of the cost of building each message.

@@ -41,10 +41,10 @@ begin
     max_attempts = excluded.max_attempts, backoff_initial_ms = excluded.backoff_initial_ms,
     backoff_factor = excluded.backoff_factor, backoff_max_ms = excluded.backoff_max_ms,
     timeout_minutes = excluded.timeout_minutes, on_timeout = excluded.on_timeout, warn_percent = excluded.warn_percent,
-    registered_at = now();
+    registered_at = public.fw_now();
 
   delete from public.fw_executors x
-  where x.last_seen_at < now() - interval '1 day'
+  where x.last_seen_at < public.fw_now() - interval '1 day'
     and not exists (select from public.fw_worker_runs r where r.executor_id = x.id and r.finished_at is null);
   -- It has room from the start, so that an enqueue or a tick in its first moment tells it.
   insert into public.fw_executors (id, name, workflows, wants_work, is_paused)

@@ -24,7 +24,7 @@ begin
         cron.schedule(w.name, case when p_only_new then coalesce(w.schedule_there, w.schedule) else w.schedule end, w.command) as jobid
       from wanted w
     ), marked as (
-      update public.fw_jobs j set installed_at = coalesce(j.installed_at, now()) from scheduled s where j.name = s.name
+      update public.fw_jobs j set installed_at = coalesce(j.installed_at, public.fw_now()) from scheduled s where j.name = s.name
     )
     select s.name, s.schedule, s.command from scheduled s order by s.name;
 end

@@ -2,7 +2,7 @@ create or replace function public.fw_pause(p_reason text default null) returns v
 language sql
 set search_path = pg_catalog, pg_temp
 as $$
-  update public.fw_worker_config c set paused_at = coalesce(c.paused_at, now()), pause_reason = coalesce(p_reason, c.pause_reason);
+  update public.fw_worker_config c set paused_at = coalesce(c.paused_at, public.fw_now()), pause_reason = coalesce(p_reason, c.pause_reason);
   update public.fw_executors x set is_paused = true where x.stopped_at is null;
 $$;
 comment on function public.fw_pause(text) is

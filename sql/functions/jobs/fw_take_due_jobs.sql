@@ -12,11 +12,11 @@ begin
     with due as (
       select j.name from public.fw_jobs j
       where exists (select from public.fw_executors x where x.id = p_executor_id and x.stopped_at is null)
-        and (j.last_started_at is null or j.last_started_at < date_bin(j.period, now(), timestamptz '2000-01-01 00:00:00+00' + j.at))
+        and (j.last_started_at is null or j.last_started_at < date_bin(j.period, public.fw_now(), timestamptz '2000-01-01 00:00:00+00' + j.at))
       order by j.name
       for no key update of j skip locked
     ), marked as (
-      update public.fw_jobs j set last_started_at = now() from due where j.name = due.name
+      update public.fw_jobs j set last_started_at = public.fw_now() from due where j.name = due.name
       returning j.name, j.command, j.period
     )
     select m.name, m.command from marked m order by m.period, m.name;

@@ -21,7 +21,7 @@ begin
   select * into v_config from public.fw_worker_config c;
   select * into v_tick from public.fw_jobs j where j.name = 'process-workflow-queue';
   select * into v_last from public.fw_worker_ticks t order by t.id desc limit 1;
-  select count(*) into v_alive from public.fw_executors x where x.stopped_at is null and x.last_seen_at > now() - interval '30 seconds';
+  select count(*) into v_alive from public.fw_executors x where x.stopped_at is null and x.last_seen_at > public.fw_now() - interval '30 seconds';
   select count(*) filter (where w.enabled), min(w.oldest) filter (where w.enabled),
     count(*) filter (where not w.enabled), min(w.oldest) filter (where not w.enabled), min(w.organization_id::text) filter (where not w.enabled)::uuid
   into v_waiting, v_since, v_disabled, v_disabled_since, v_example
@@ -29,9 +29,9 @@ begin
 
   subject := 'tick';
   -- Before the first one it is late when pg_cron has had the time.
-  is_ok := coalesce(coalesce(v_last.started_at, case when v_in_charge then v_tick.installed_at end) > now() - c_periods * v_tick.period, false);
+  is_ok := coalesce(coalesce(v_last.started_at, case when v_in_charge then v_tick.installed_at end) > public.fw_now() - c_periods * v_tick.period, false);
   detail := case when v_last.id is null then 'fw_worker_tick() has not run yet'
-    else format('last run %s ago, took %s ms, by %s', date_trunc('second', now() - v_last.started_at),
+    else format('last run %s ago, took %s ms, by %s', date_trunc('second', public.fw_now() - v_last.started_at),
       round(extract(epoch from v_last.duration) * 1000), v_last.driver) end
     || case when is_ok then '' else format(': late, it is due every %s', v_tick.period) end;
   hint := case when is_ok then null

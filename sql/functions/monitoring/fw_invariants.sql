@@ -35,7 +35,7 @@ violation (name, detail, example) as (
     or (r.finished_at is not null and r.open <> 0)
   union all
   select 'semaphore_exceeded', 'more in flight than slots x batch size', r.organization_id::text
-  from open_run r where r.is_current and r.lease_expires_at > now()
+  from open_run r where r.is_current and r.lease_expires_at > public.fw_now()
   group by r.organization_id having sum(r.open) > max(r.semaphore_places)
   union all
   select 'worker_running_differs', 'worker_running does not say whether a batch is open', s.organization_id::text
@@ -58,6 +58,15 @@ violation (name, detail, example) as (
   select 'retry_without_time', 'retry_pending without next_retry_at, or the other way round', e.id::text
   from live e where (e.status = 'retry_pending') <> (e.next_retry_at is not null)
   union all
+  select 'finished_child_waited_for', 'an execution waits for a child that has finished', s.execution_id::text
+  from live e join public.fw_execution_steps s on s.execution_id = e.id and s.status = 'waiting'
+  join public.fw_workflow_executions c on c.id = s.child_id and c.status in ('completed', 'failed', 'timed_out', 'cancelled')
+  union all
+  select 'waiting_for_nothing', 'waiting, but none of its steps is, and its message is not due', e.id::text
+  from live e join pgmq.q_workflow_execution_queue q on q.msg_id = e.msg_id
+  where e.status = 'waiting' and q.vt > public.fw_now() and not exists (
+    select from public.fw_execution_steps s where s.execution_id = e.id and s.status = 'waiting')
+  union all
   select 'step_without_execution', 'a checkpoint of an execution that is not there', s.execution_id::text
   from public.fw_execution_steps s
   where not exists (select from public.fw_workflow_executions e where e.id = s.execution_id)
@@ -67,7 +76,7 @@ from unnest(array[
   'live_execution_without_message', 'finished_execution_with_message', 'message_of_two_executions', 'attempt_differs',
   'running_without_open_batch', 'open_places_differ', 'batch_does_not_add_up', 'semaphore_exceeded', 'worker_running_differs',
   'organization_without_settings', 'failed_without_dead_letter', 'dead_letter_not_linked', 'retry_without_time',
-  'step_without_execution']) as n (name)
+  'finished_child_waited_for', 'waiting_for_nothing', 'step_without_execution']) as n (name)
 left join violation v using (name)
 group by n.name;
 comment on view public.fw_invariants is

@@ -7,17 +7,17 @@ set search_path = pg_catalog, pg_temp
 as $$
   with queued as (
     select public.fw_to_uuid(q.message ->> 'organization_id') as organization_id,
-      count(*) filter (where q.vt <= now()) as visible, count(*) filter (where q.vt > now()) as invisible, min(q.vt) filter (where q.vt <= now()) as oldest
+      count(*) filter (where q.vt <= public.fw_now()) as visible, count(*) filter (where q.vt > public.fw_now()) as invisible, min(q.vt) filter (where q.vt <= public.fw_now()) as oldest
     from pgmq.q_workflow_execution_queue q group by 1
   ), open as (
     select r.organization_id, sum(r.open)::bigint as running from public.fw_worker_runs r
-    where r.finished_at is null and r.lease_expires_at > now() group by 1
+    where r.finished_at is null and r.lease_expires_at > public.fw_now() group by 1
   ), dead as (
     select d.organization_id, count(*) as dead_letters from public.fw_dlq d group by 1
   )
   select organization_id, coalesce(s.fw_execution_worker_enabled, false), coalesce(q.visible, 0),
     greatest(0, coalesce(q.invisible, 0) - coalesce(o.running, 0)), coalesce(o.running, 0), coalesce(d.dead_letters, 0),
-    now() - q.oldest, s.worker_last_run_at, s.worker_last_batch_size
+    public.fw_now() - q.oldest, s.worker_last_run_at, s.worker_last_batch_size
   from public.fw_module_settings s
   full join queued q using (organization_id)
   full join open o using (organization_id)

@@ -23,7 +23,7 @@ as $$
   join public.fw_module_settings s on s.organization_id = public.fw_to_uuid(walk.key) and s.organization_id::text = walk.key
   cross join lateral (
     select q.vt from pgmq.q_workflow_execution_queue q
-    where (q.message ->> 'organization_id') collate "C" = walk.key and q.vt <= now()
+    where (q.message ->> 'organization_id') collate "C" = walk.key and q.vt <= public.fw_now()
     order by q.vt limit 1
   ) as first
   where walk.key is not null

@@ -20,7 +20,7 @@ begin
   insert into public.fw_execution_steps
     (execution_id, node_id, organization_id, step_index, attempt_number, status, output_data, started_at, completed_at, duration_ms)
   values (p_execution_id, p_name, v_execution.organization_id, p_step_index, v_execution.retry_count + 1, 'completed', p_output,
-    now() - make_interval(secs => p_duration_ms / 1000.0), now(), p_duration_ms);
+    public.fw_now() - make_interval(secs => p_duration_ms / 1000.0), public.fw_now(), p_duration_ms);
 end
 $$;
 comment on function public.fw_checkpoint(uuid, uuid, uuid, text, integer, jsonb, integer) is

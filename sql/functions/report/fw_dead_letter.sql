@@ -24,16 +24,16 @@ begin
       returning e.id, q.message
     ), dead as (
       insert into pgmq.q_workflow_dlq (vt, message)
-      select now(), coalesce(g.message, '{}') || jsonb_build_object(
+      select public.fw_now(), coalesce(g.message, '{}') || jsonb_build_object(
         'execution_id', e.id, 'organization_id', e.organization_id, 'workflow_name', e.workflow_name,
-        'attempt', e.retry_count + 1, 'error', f.error, 'error_category', f.category, 'failed_at', now())
+        'attempt', e.retry_count + 1, 'error', f.error, 'error_category', f.category, 'failed_at', public.fw_now())
       from unnest(p_execution_ids, p_errors, p_categories) as f (id, error, category)
       join public.fw_workflow_executions e on e.id = f.id
       left join gone g on g.id = f.id
       returning msg_id, message
     )
     update public.fw_workflow_executions e set
-      status = p_status, completed_at = now(), next_retry_at = null, dlq_msg_id = d.msg_id, discarded_at = null,
+      status = p_status, completed_at = public.fw_now(), next_retry_at = null, dlq_msg_id = d.msg_id, discarded_at = null,
       last_error = d.message ->> 'error', error_category = d.message ->> 'error_category'
     from dead d
     where e.id = (d.message ->> 'execution_id')::uuid

@@ -11,13 +11,13 @@ declare
   v_batches uuid[];
 begin
   v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
-  update public.fw_worker_runs r set lease_expires_at = now() + make_interval(secs => r.lease_seconds) where r.id = any (v_batches);
+  update public.fw_worker_runs r set lease_expires_at = public.fw_now() + make_interval(secs => r.lease_seconds) where r.id = any (v_batches);
   update pgmq.q_workflow_execution_queue q set vt = r.lease_expires_at
   from unnest(p_execution_ids) as i (id)
   join public.fw_workflow_executions e on e.id = i.id and e.status = 'running' and e.batch_id = any (v_batches)
   join public.fw_worker_runs r on r.id = e.batch_id
   where q.msg_id = e.msg_id;
-  update public.fw_executors x set last_seen_at = now(), is_paused = public.fw_is_paused() where x.id = p_executor_id;
+  update public.fw_executors x set last_seen_at = public.fw_now(), is_paused = public.fw_is_paused() where x.id = p_executor_id;
   return query select distinct id from unnest(p_batch_ids) as id where id <> all (v_batches);
 end
 $$;

@@ -11,6 +11,7 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
+  c_compensations constant integer := 5;
   v_dead uuid[];
   v_dead_errors text[];
   v_dead_categories text[];
@@ -18,10 +19,15 @@ declare
   v_retry_errors text[];
   v_retry_categories text[];
   v_retry_at timestamptz[];
+  v_cancelled uuid[];
 begin
   with decided as (
-    select e.id, e.msg_id, f.error, f.category, coalesce(f.permanent, false) or e.retry_count + 1 >= coalesce(w.max_attempts, 5) as is_dead,
-      now() + coalesce(make_interval(secs => f.delay_ms / 1000.0), public.fw_backoff(e.workflow_name, e.retry_count + 1)) as retry_at
+    select e.id, e.msg_id, f.category,
+      case when e.compensating is not null and not coalesce(f.permanent, false)
+        then (e.compensating ->> 'error') || '; its compensation did not finish: ' || f.error else f.error end as error,
+      -- Compensations have some attempts of their own.
+      coalesce(f.permanent, false) or e.retry_count + 1 >= coalesce(w.max_attempts, 5) + case when e.compensating is null then 0 else c_compensations end as is_dead,
+      public.fw_now() + coalesce(make_interval(secs => f.delay_ms / 1000.0), public.fw_backoff(e.workflow_name, e.retry_count + 1)) as retry_at
     from unnest(p_execution_ids, p_errors, p_categories, p_permanent, p_delays_ms) as f (id, error, category, permanent, delay_ms)
     join public.fw_workflow_executions e on e.id = f.id
     left join public.fw_workflows w on w.name = e.workflow_name
@@ -34,6 +40,10 @@ begin
   into v_dead, v_dead_errors, v_dead_categories, v_retry, v_retry_errors, v_retry_categories, v_retry_at
   from decided d;
 
+  if exists (select from public.fw_workflow_executions e where e.id = any (v_dead) and e.parent_id is not null) then
+    -- All messages at once, in one order; those that are tried again come with them.
+    perform public.fw_lock_with_parents(v_dead || v_retry);
+  end if;
   if v_retry is not null then
     update pgmq.q_workflow_execution_queue q set vt = f.retry_at,
       message = jsonb_set(q.message, '{attempt}', to_jsonb(e.retry_count + 2))
@@ -51,6 +61,13 @@ begin
   if v_dead is not null then
     return query select d.execution_id, d.batch_id, 'failed'::text, null::timestamptz
     from public.fw_dead_letter(v_dead, v_dead_errors, v_dead_categories) d;
+    -- Those that were cancelled have compensated, and that is that.
+    v_cancelled := array(select e.id from public.fw_workflow_executions e where e.id = any (v_dead) and e.compensating ->> 'status' = 'cancelled');
+    if cardinality(v_cancelled) > 0 then
+      delete from pgmq.q_workflow_dlq d using public.fw_workflow_executions e where e.id = any (v_cancelled) and d.msg_id = e.dlq_msg_id;
+      update public.fw_workflow_executions e set status = 'cancelled', discarded_at = null where e.id = any (v_cancelled);
+    end if;
+    perform public.fw_tell_parents(v_dead);
   end if;
 end
 $$;

@@ -10,7 +10,7 @@ begin
     select r.id from public.fw_worker_runs r
     join public.fw_module_settings s on s.organization_id = r.organization_id
     where r.id = any (p_batch_ids) and r.executor_id = p_executor_id
-      and r.finished_at is null and r.lease_expires_at > now() and r.semaphore_epoch = s.worker_semaphore_epoch
+      and r.finished_at is null and r.lease_expires_at > public.fw_now() and r.semaphore_epoch = s.worker_semaphore_epoch
     order by r.id
     for no key update of r);
 end

@@ -10,7 +10,7 @@ begin
   insert into public.fw_execution_steps
     (execution_id, node_id, organization_id, step_index, attempt_number, status, output_data, started_at, completed_at, duration_ms)
   select p_execution_ids[c.item], c.name, p_organizations[c.item], c.step_index, p_attempts[c.item], 'completed', c.output,
-    now() - make_interval(secs => c.duration_ms / 1000.0), now(), c.duration_ms
+    public.fw_now() - make_interval(secs => c.duration_ms / 1000.0), public.fw_now(), c.duration_ms
   from unnest(p_items, p_names, p_indexes, p_outputs, p_durations_ms) as c (item, name, step_index, output, duration_ms)
   where p_attempts[c.item] is not null;
 exception when unique_violation then
@@ -19,7 +19,7 @@ exception when unique_violation then
   insert into public.fw_execution_steps
     (execution_id, node_id, organization_id, step_index, attempt_number, status, output_data, started_at, completed_at, duration_ms)
   select p_execution_ids[c.item], c.name, p_organizations[c.item], c.step_index, p_attempts[c.item], 'completed', c.output,
-    now() - make_interval(secs => c.duration_ms / 1000.0), now(), c.duration_ms
+    public.fw_now() - make_interval(secs => c.duration_ms / 1000.0), public.fw_now(), c.duration_ms
   from unnest(p_items, p_names, p_indexes, p_outputs, p_durations_ms) as c (item, name, step_index, output, duration_ms)
   where p_attempts[c.item] is not null
   on conflict (execution_id, node_id) do nothing;

@@ -9,8 +9,8 @@ as $$
     returning q.message, r.reason
   )
   insert into pgmq.q_workflow_dlq (vt, message)
-  select now(), case when jsonb_typeof(g.message) = 'object' then g.message else jsonb_build_object('original', g.message) end
-    || jsonb_build_object('error', g.reason, 'error_category', 'VALIDATION', 'failed_at', now(), 'rejected', true)
+  select public.fw_now(), case when jsonb_typeof(g.message) = 'object' then g.message else jsonb_build_object('original', g.message) end
+    || jsonb_build_object('error', g.reason, 'error_category', 'VALIDATION', 'failed_at', public.fw_now(), 'rejected', true)
   from gone g
 $$;
 comment on function public.fw_reject_messages(bigint[], text[]) is

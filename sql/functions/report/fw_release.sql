@@ -1,4 +1,6 @@
-create or replace function public.fw_release(p_executor_id uuid, p_execution_ids uuid[], p_batch_ids uuid[]) returns setof integer
+create or replace function public.fw_release(
+  p_executor_id uuid, p_execution_ids uuid[], p_batch_ids uuid[], p_delays_ms bigint[] default null
+) returns setof integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -13,20 +15,23 @@ begin
   from unnest(p_execution_ids, p_batch_ids) with ordinality as i (id, batch_id, place)
   join public.fw_workflow_executions e on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running'
   where i.batch_id = any (v_batches);
-  update pgmq.q_workflow_execution_queue q set vt = now()
+  update pgmq.q_workflow_execution_queue q set vt = public.fw_now() + make_interval(secs => d.ms / 1000.0)
   from public.fw_workflow_executions e
+  cross join lateral (
+    select coalesce(max(i.delay_ms), 0) as ms from unnest(p_execution_ids, p_delays_ms) as i (id, delay_ms) where i.id = e.id
+  ) d
   where e.id = any (v_released) and q.msg_id = e.msg_id;
   with released as (
     update public.fw_workflow_executions e set
       status = case when e.retry_count > 0 then public.fw_execution_status 'retry_pending' else 'queued' end,
-      next_retry_at = case when e.retry_count > 0 then now() end
+      next_retry_at = case when e.retry_count > 0 then (select q.vt from pgmq.q_workflow_execution_queue q where q.msg_id = e.msg_id) end
     where e.id = any (v_released)
     returning e.batch_id
   ), tally as (
     select r.batch_id, count(*) as total from released r group by r.batch_id
   )
   update public.fw_worker_runs r set open = r.open - t.total, released = r.released + t.total,
-    finished_at = case when r.open = t.total then now() end,
+    finished_at = case when r.open = t.total then public.fw_now() end,
     finished_xid = case when r.open = t.total then pg_current_xact_id() end
   from tally t where r.id = t.batch_id;
   v_closed := array(select distinct r.organization_id from public.fw_worker_runs r where r.id = any (v_batches) and r.finished_at is not null);
@@ -38,5 +43,5 @@ begin
   return query select place from generate_subscripts(p_execution_ids, 1) as place where place <> all (coalesce(v_places, '{}'));
 end
 $$;
-comment on function public.fw_release(uuid, uuid[], uuid[]) is
-  'Hands executions back unfinished, as at a shutdown: they are visible at once, keep their checkpoints, and it costs no attempt. Returns the places (1-based) that were refused because the batch has lost its lease.';
+comment on function public.fw_release(uuid, uuid[], uuid[], bigint[]) is
+  'Hands executions back unfinished, as at a shutdown: they are visible at once, or after so many milliseconds where p_delays_ms says so, keep their checkpoints, and it costs no attempt. Returns the places (1-based) that were refused because the batch has lost its lease.';

@@ -19,6 +19,7 @@ declare
   v_done_items integer[];      -- places of the executions that are done
   v_done_messages bigint[];
   v_refused integer;
+  v_has_parents boolean;       -- somebody waits for one that is done
   v_closed uuid[];
   v_void text;
 begin
@@ -26,15 +27,18 @@ begin
   -- While the batch is locked nobody else ends the run of its executions, so what is read here stays true.
   select array_agg(e.retry_count + 1 order by i.item), array_agg(e.organization_id order by i.item),
     array_agg(i.item) filter (where i.done and e.id is not null), array_agg(e.msg_id) filter (where i.done and e.id is not null),
-    count(*) filter (where e.id is null)
-  into v_attempts, v_organizations, v_done_items, v_done_messages, v_refused
+    count(*) filter (where e.id is null), coalesce(bool_or(i.done and e.parent_id is not null), false)
+  into v_attempts, v_organizations, v_done_items, v_done_messages, v_refused, v_has_parents
   from unnest(p_execution_ids, p_batch_ids, p_done) with ordinality as i (id, batch_id, done, item)
   left join public.fw_workflow_executions e
     on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running' and i.batch_id = any (v_batches);
 
+  if v_has_parents then
+    v_void := public.fw_lock_with_parents(array(select p_execution_ids[item] from unnest(v_done_items) as item));
+  end if;
   if v_done_items is not null then
     delete from pgmq.q_workflow_execution_queue q where q.msg_id = any (v_done_messages);
-    update public.fw_workflow_executions e set status = 'completed', output = p_outputs[i.item], completed_at = now()
+    update public.fw_workflow_executions e set status = 'completed', output = p_outputs[i.item], completed_at = public.fw_now()
     from unnest(v_done_items) as i (item)
     where e.id = p_execution_ids[i.item];
   end if;
@@ -44,12 +48,16 @@ begin
       p_execution_ids, v_organizations, v_attempts, p_step_items, p_step_names, p_step_indexes, p_step_outputs, p_step_durations_ms);
   end if;
 
+  if v_has_parents then
+    v_void := public.fw_tell_parents(array(select p_execution_ids[item] from unnest(v_done_items) as item));
+  end if;
+
   if v_done_items is not null then
     with tally as (
       select p_batch_ids[i.item] as batch_id, count(distinct p_execution_ids[i.item]) as done from unnest(v_done_items) as i (item) group by 1
     ), closed as (
       update public.fw_worker_runs r set open = r.open - t.done, succeeded = r.succeeded + t.done,
-        finished_at = case when r.open = t.done then now() end,
+        finished_at = case when r.open = t.done then public.fw_now() end,
         finished_xid = case when r.open = t.done then pg_current_xact_id() end
       from tally t where r.id = t.batch_id
       returning r.organization_id, r.finished_at

@@ -32,11 +32,11 @@ begin
         select e.batch_id, count(*) as total, count(*) filter (where e.outcome = 'failed') as dead from ended e group by e.batch_id
       ), counted as (
         update public.fw_worker_runs r set open = r.open - t.total, failed = r.failed + t.total - t.dead,
-          dead_lettered = r.dead_lettered + t.dead, finished_at = case when r.open = t.total then now() end,
+          dead_lettered = r.dead_lettered + t.dead, finished_at = case when r.open = t.total then public.fw_now() end,
           finished_xid = case when r.open = t.total then pg_current_xact_id() end
         from tally t where r.id = t.batch_id
       )
-      select v_items[array_position(v_ids, e.execution_id)], e.outcome, ceil(extract(epoch from e.retry_at - now()) * 1000)::bigint from ended e;
+      select v_items[array_position(v_ids, e.execution_id)], e.outcome, ceil(extract(epoch from e.retry_at - public.fw_now()) * 1000)::bigint from ended e;
     v_closed := array(select distinct r.organization_id from public.fw_worker_runs r where r.id = any (v_batches) and r.finished_at is not null);
     if cardinality(v_closed) > 0 then
       perform public.fw_release_semaphores(v_closed);

@@ -33,7 +33,7 @@ begin
         schema = 'public', table = 'fw_module_settings', column = v_column;
     end if;
   end loop;
-  new.updated_at := now();
+  new.updated_at := public.fw_now();
   return new;
 end
 $$;

@@ -1,5 +1,5 @@
 create or replace function public.fw_apply_retention(p_budget interval default '20 seconds')
-returns table (executions bigint, batches bigint, ticks bigint, notices bigint, cron_runs bigint)
+returns table (executions bigint, batches bigint, ticks bigint, notices bigint, cron_runs bigint, events bigint)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
@@ -18,7 +18,7 @@ declare
   v_ids uuid[];
   v_gone bigint;
 begin
-  executions := 0; batches := 0; ticks := 0; notices := 0; cron_runs := 0;
+  executions := 0; batches := 0; ticks := 0; notices := 0; cron_runs := 0; events := 0;
   if v_job is null then
     return next;
     return;
@@ -28,7 +28,7 @@ begin
 
   -- Ids are ordered by time, so the oldest lie together at the start of the index, and what was created after the cutoff
   -- cannot have finished before it.
-  v_end := public.fw_uuid_at(greatest(now() - v_config.execution_retention, timestamptz 'epoch'));
+  v_end := public.fw_uuid_at(greatest(public.fw_now() - v_config.execution_retention, timestamptz 'epoch'));
   loop
     select array_agg(e.id), max(e.id::text)::uuid into v_ids, v_after
     from (select e.id from public.fw_workflow_executions e where e.id > v_after and e.id < v_end order by e.id limit c_chunk) e;
@@ -37,7 +37,7 @@ begin
       delete from public.fw_workflow_executions e
       where e.id = any (v_ids) and e.status in ('completed', 'failed', 'timed_out', 'cancelled') and e.dlq_msg_id is null
         -- A dead letter that was deleted a moment ago may have been put back on the queue by hand, and not been claimed yet.
-        and coalesce(e.discarded_at, e.completed_at) < now() - v_config.execution_retention
+        and coalesce(e.discarded_at, e.completed_at) < public.fw_now() - v_config.execution_retention
       returning e.id
     ), steps as (
       delete from public.fw_execution_steps s using gone where s.execution_id = gone.id
@@ -48,13 +48,13 @@ begin
   end loop;
 
   v_after := '00000000-0000-0000-0000-000000000000';
-  v_end := public.fw_uuid_at(greatest(now() - v_config.history_retention, timestamptz 'epoch'));
+  v_end := public.fw_uuid_at(greatest(public.fw_now() - v_config.history_retention, timestamptz 'epoch'));
   loop
     select array_agg(r.id), max(r.id::text)::uuid into v_ids, v_after
     from (select r.id from public.fw_worker_runs r where r.id > v_after and r.id < v_end order by r.id limit c_chunk) r;
     exit when v_ids is null;
     -- A closed batch that is named by a live execution is only its last one: nothing reads it again.
-    delete from public.fw_worker_runs r where r.id = any (v_ids) and r.finished_at < now() - v_config.history_retention;
+    delete from public.fw_worker_runs r where r.id = any (v_ids) and r.finished_at < public.fw_now() - v_config.history_retention;
     get diagnostics v_gone = row_count;
     batches := batches + v_gone;
     exit when clock_timestamp() > v_until;
@@ -62,17 +62,19 @@ begin
 
   with gone as (
     delete from public.fw_worker_ticks t
-    where t.started_at < now() - v_config.history_retention and t.id < (select max(last.id) from public.fw_worker_ticks last)
+    where t.started_at < public.fw_now() - v_config.history_retention and t.id < (select max(last.id) from public.fw_worker_ticks last)
     returning t.id
   ), results as (
     delete from public.fw_worker_tick_results r using gone where r.tick_id = gone.id
   )
   select count(*) into ticks from gone;
-  delete from public.fw_notices n where n.created_at < now() - v_config.history_retention;
+  delete from public.fw_notices n where n.created_at < public.fw_now() - v_config.history_retention;
   get diagnostics notices = row_count;
+  delete from public.fw_events v where v.expires_at < public.fw_now();
+  get diagnostics events = row_count;
   if public.fw_pg_cron_version() is not null then
     delete from cron.job_run_details d
-    where d.end_time < now() - v_config.history_retention
+    where d.end_time < public.fw_now() - v_config.history_retention
       and (d.jobid in (select c.jobid from cron.job c join public.fw_jobs j on j.name = c.jobname)
         or (d.database = current_database() and d.command in (select j.command from public.fw_jobs j)));
     get diagnostics cron_runs = row_count;

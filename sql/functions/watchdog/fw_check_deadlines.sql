@@ -31,7 +31,7 @@ begin
     from unnest(v_started, v_messages) as q (id, msg_id)
     join public.fw_workflow_executions e on e.id = q.id and e.msg_id = q.msg_id
     left join public.fw_workflows w on w.name = e.workflow_name
-    where e.deadline_at <= now() and e.status in ('queued', 'running', 'retry_pending')
+    where e.deadline_at <= public.fw_now() and e.status in ('queued', 'running', 'retry_pending')
     limit p_most
   ) l;
   if v_ids is not null then
@@ -61,13 +61,13 @@ begin
     from unnest(v_started, v_messages) as q (id, msg_id)
     join public.fw_workflow_executions e on e.id = q.id and e.msg_id = q.msg_id
     left join public.fw_workflows w on w.name = e.workflow_name
-    where e.deadline_at > now() and e.deadline_warned_at is null and e.status in ('queued', 'running', 'retry_pending')
-      and e.deadline_at - now() <= make_interval(mins => coalesce(w.timeout_minutes, 60)) * (100 - coalesce(w.warn_percent, 80)) / 100
+    where e.deadline_at > public.fw_now() and e.deadline_warned_at is null and e.status in ('queued', 'running', 'retry_pending')
+      and e.deadline_at - public.fw_now() <= make_interval(mins => coalesce(w.timeout_minutes, 60)) * (100 - coalesce(w.warn_percent, 80)) / 100
     limit p_most
     -- What a claim or a report is writing just now is warned of next time.
     for no key update of e skip locked
   ), warned as (
-    update public.fw_workflow_executions e set deadline_warned_at = now() from near where e.id = near.id
+    update public.fw_workflow_executions e set deadline_warned_at = public.fw_now() from near where e.id = near.id
     returning e.id, e.organization_id, e.deadline_at
   )
   select array_agg(w.id), array_agg(w.organization_id),

@@ -18,7 +18,7 @@ begin
   from (select d.organization_id, count(*) as total from public.fw_dlq d group by d.organization_id having count(*) >= v_depth) d
   where not exists (
     select from public.fw_notices n
-    where n.kind = 'dlq_threshold' and n.organization_id is not distinct from d.organization_id and n.created_at > now() - c_again);
+    where n.kind = 'dlq_threshold' and n.organization_id is not distinct from d.organization_id and n.created_at > public.fw_now() - c_again);
   if v_organizations is not null then
     perform public.fw_give_notices('dlq_threshold', v_organizations, array_fill(null::uuid, array[cardinality(v_organizations)]),
       array(select format('%s dead letters wait; the alert is set to %s', total, v_depth) from unnest(v_counts) as total));

@@ -31,7 +31,11 @@ begin
     for no key update of r);
   v_messages := array(
     select q.msg_id from pgmq.q_workflow_execution_queue q
-    where q.msg_id in (select e.msg_id from public.fw_workflow_executions e where e.id = any (p_execution_ids))
+    where q.msg_id in (
+      select e.msg_id from public.fw_workflow_executions e where e.id = any (p_execution_ids)
+      union all
+      select parent.msg_id from public.fw_workflow_executions e join public.fw_workflow_executions parent on parent.id = e.parent_id
+      where e.id = any (p_execution_ids))
     order by q.msg_id
     for update of q);
   -- One that was claimed meanwhile runs in a batch that is not locked: it is left to the next look.
@@ -43,7 +47,7 @@ begin
     from unnest(p_execution_ids) with ordinality as i (id, item)
     join public.fw_workflow_executions e on e.id = i.id and e.msg_id = any (v_messages)
     where (e.status in ('queued', 'retry_pending', 'waiting') or (e.status = 'running' and e.batch_id = any (v_batches)))
-      and (not p_only_late or e.deadline_at <= now())
+      and (not p_only_late or e.deadline_at <= public.fw_now())
     order by e.id
     for no key update of e
   ) e;
@@ -60,13 +64,18 @@ begin
     end if;
   end loop;
   with ended as (
-    update public.fw_workflow_executions e set status = p_statuses[i.item], completed_at = now(), next_retry_at = null,
+    update public.fw_workflow_executions e set status = p_statuses[i.item], completed_at = public.fw_now(), next_retry_at = null,
       last_error = p_errors[i.item], error_category = p_categories[i.item]
     from unnest(v_items) as i (item)
     where e.id = p_execution_ids[i.item] and not p_dead[i.item]
     returning e.msg_id
   )
   delete from pgmq.q_workflow_execution_queue q using ended where q.msg_id = ended.msg_id;
+  update public.fw_execution_steps s set status = 'skipped', completed_at = public.fw_now()
+  from unnest(v_items) as i (item)
+  where s.execution_id = p_execution_ids[i.item] and s.status = 'waiting';
+
+  perform public.fw_tell_parents(array(select p_execution_ids[item] from unnest(v_items) as item));
 
   if v_running is not null then
     with tally as (
@@ -74,7 +83,7 @@ begin
       from unnest(v_running_batches, v_running_dead) as t (batch_id, dead) group by t.batch_id
     ), counted as (
       update public.fw_worker_runs r set open = r.open - t.total, dead_lettered = r.dead_lettered + t.dead,
-        stopped = r.stopped + t.total - t.dead, finished_at = case when r.open = t.total then now() end,
+        stopped = r.stopped + t.total - t.dead, finished_at = case when r.open = t.total then public.fw_now() end,
         finished_xid = case when r.open = t.total then pg_current_xact_id() end
       from tally t where r.id = t.batch_id
       returning r.organization_id, r.finished_at

@@ -24,7 +24,7 @@ begin
     select s.organization_id from public.fw_module_settings s
     where s.organization_id in (
       select r.organization_id from public.fw_worker_runs r
-      where r.finished_at is null and (r.lease_expires_at <= now() or (r.taken_at is null and r.claimed_at < now() - c_untaken)))
+      where r.finished_at is null and (r.lease_expires_at <= public.fw_now() or (r.taken_at is null and r.claimed_at < public.fw_now() - c_untaken)))
     order by s.organization_id
     for no key update of s skip locked);
   if cardinality(v_organizations) = 0 then
@@ -33,21 +33,21 @@ begin
   -- An executor takes an offered batch within milliseconds of its NOTIFY. One that no one took by now was offered in vain.
   v_untaken := array(
     select r.id from public.fw_worker_runs r
-    where r.finished_at is null and r.taken_at is null and r.lease_expires_at > now() and r.claimed_at < now() - c_untaken
+    where r.finished_at is null and r.taken_at is null and r.lease_expires_at > public.fw_now() and r.claimed_at < public.fw_now() - c_untaken
       and r.organization_id = any (v_organizations)
     order by r.id limit p_most
     for no key update of r skip locked);
   if cardinality(v_untaken) > 0 then
-    update pgmq.q_workflow_execution_queue q set vt = now()
+    update pgmq.q_workflow_execution_queue q set vt = public.fw_now()
     from public.fw_worker_runs r
     where r.id = any (v_untaken) and (q.message ->> 'organization_id') collate "C" = r.organization_id::text and q.vt = r.lease_expires_at;
-    update public.fw_worker_runs r set lease_expires_at = now() where r.id = any (v_untaken);
+    update public.fw_worker_runs r set lease_expires_at = public.fw_now() where r.id = any (v_untaken);
   end if;
 
-  select array_agg(r.id), array_agg(r.id) filter (where r.lease_expires_at < now() - c_settled) into v_expired, v_old
+  select array_agg(r.id), array_agg(r.id) filter (where r.lease_expires_at < public.fw_now() - c_settled) into v_expired, v_old
   from (
     select r.id, r.lease_expires_at from public.fw_worker_runs r
-    where r.finished_at is null and r.lease_expires_at <= now() and r.organization_id = any (v_organizations)
+    where r.finished_at is null and r.lease_expires_at <= public.fw_now() and r.organization_id = any (v_organizations)
     order by r.lease_expires_at limit p_most
   ) r;
   if v_expired is null then
@@ -79,9 +79,9 @@ begin
   end if;
   if cardinality(v_ids) > 0 then
     -- A message may lie in the future still; the retry or the release does not wait for it.
-    update pgmq.q_workflow_execution_queue q set vt = now()
+    update pgmq.q_workflow_execution_queue q set vt = public.fw_now()
     from public.fw_workflow_executions e
-    where e.id = any (v_ids) and q.msg_id = e.msg_id and q.vt > now();
+    where e.id = any (v_ids) and q.msg_id = e.msg_id and q.vt > public.fw_now();
     return query
       select r.organization_id, sum(b.lost)::bigint, sum(b.returned)::bigint
       from public.fw_reap_lost_leases(v_ids) b join public.fw_worker_runs r on r.id = b.batch_id

@@ -15,11 +15,12 @@ interface Gone extends Record<string, unknown> {
   ticks: string
   notices: string
   cron_runs: string
+  events: string
 }
 
 const apply = async (budget = '20 seconds') => one(await database.query<Gone>('select * from public.fw_apply_retention($1::interval)', [budget]))
 
-const NOTHING = { executions: '0', batches: '0', ticks: '0', notices: '0', cron_runs: '0' }
+const NOTHING = { executions: '0', batches: '0', ticks: '0', notices: '0', cron_runs: '0', events: '0' }
 
 const ids = async (table: string) => (await database.query<{ id: string }>(`select id from public.${table} order by 1`)).map(({ id }) => id)
 
@@ -203,6 +204,14 @@ describe('history', () => {
     const rows = await database.query('select organization_id, succeeded from public.fw_worker_tick()')
     expect(rows).toEqual([{ organization_id: done.organizationId, succeeded: '1' }])
     expect(await apply()).toEqual({ ...NOTHING, ticks: '1' })
+  })
+
+  test('events go when their time is over', async () => {
+    const made = await completed()
+    for (const key of ['old', 'young']) await database.query('select public.fw_emit_event($1, $2)', [made.organizationId, key])
+    await database.query("update public.fw_events set expires_at = now() where key = 'old'")
+    expect(await apply()).toEqual({ ...NOTHING, events: '1' })
+    expect(await database.query('select key from public.fw_events where organization_id = $1', [made.organizationId])).toEqual([{ key: 'young' }])
   })
 
   test('notices go', async () => {

@@ -27,6 +27,7 @@ describe('what a claim hands over', () => {
       attempt: 1,
       input: { n: 1 },
       steps: null,
+      compensating: null,
     })
     expect(await execution(database, id)).toMatchObject({ status: 'running', batch_id: claimed.batch_id, retry_count: 0 })
   })

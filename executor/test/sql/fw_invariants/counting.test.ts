@@ -148,6 +148,18 @@ const corruptions: Corruption[] = [
     { retry_without_time: 1 },
   ],
   [
+    'an execution waits for a child that has finished',
+    () => `insert into public.fw_execution_steps (execution_id, node_id, organization_id, step_index, attempt_number, status, started_at, child_id)
+      values ('${ids.queued}', 'child', '${ids.organization}', 0, 1, 'waiting', now(), '${ids.completed}')`,
+    { finished_child_waited_for: 1 },
+  ],
+  [
+    'an execution waits and none of its steps does',
+    () => `with w as (update public.fw_workflow_executions set status = 'waiting' where id = '${ids.queued}' returning msg_id)
+      update pgmq.q_workflow_execution_queue q set vt = now() + interval '1 hour' from w where q.msg_id = w.msg_id`,
+    { waiting_for_nothing: 1 },
+  ],
+  [
     'a step has no execution',
     () => `update public.fw_execution_steps set execution_id = '${randomUUID()}'`,
     { step_without_execution: 1 },

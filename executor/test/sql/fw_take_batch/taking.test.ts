@@ -36,6 +36,7 @@ describe('taking a batch that was offered', () => {
         attempt: 1,
         input: {},
         steps: null,
+      compensating: null,
       })
     }
     expect(await report(database, x, taken)).toEqual([])

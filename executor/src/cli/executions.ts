@@ -1,0 +1,118 @@
+// `fw executions` and `fw emit`: what is known of executions, ending one, and telling those that wait.
+import { type Command, Option } from 'commander'
+import pg from 'pg'
+import { Client, type Execution, STATUSES } from '../client.js'
+import { sqlState } from '../database-errors.js'
+import { UnknownExecutionError } from '../errors.js'
+import { uuid, wholeNumber } from './arguments.js'
+import { addDatabaseOption, databaseUrl, type DatabaseOptions, withDatabase } from './database.js'
+import { EXIT } from './exit-codes.js'
+import { CommandFailure } from './failure.js'
+import { refuseOtherThanJson } from './json-error.js'
+import { note, print, printJson } from './output.js'
+import { oneLine, table } from './table.js'
+
+interface ListOptions extends DatabaseOptions {
+  organization?: string
+  workflow?: string
+  status?: Execution['status'][]
+  before?: string
+  limit: number
+  json?: boolean
+}
+
+export function addExecutionsCommand(program: Command): void {
+  const executions = program.command('executions').summary('executions: list, show, cancel').description('What is known of executions, and ending one.')
+  addDatabaseOption(executions.command('list'))
+    .description('Lists executions, the newest first.')
+    .option('--organization <uuid>', 'only of this organization', uuid)
+    .option('--workflow <name>', 'only of this workflow')
+    .addOption(new Option('--status <status...>', 'only in one of these states').choices(STATUSES))
+    .option('--before <id>', 'only those older than this one: the last of a page gives the next', uuid)
+    .option('--limit <number>', 'at most this many', wholeNumber(1, 1000), 20)
+    .option('--json', 'print one JSON object a line')
+    .action(list)
+  addDatabaseOption(executions.command('show'))
+    .description('Shows all that is known of one, as JSON.')
+    .argument('<id>', 'uuid of the execution', uuid)
+    .action(async (id: string, options: DatabaseOptions) => {
+      printJson(await withClient(options, (client) => client.get(id)))
+    })
+  addDatabaseOption(executions.command('cancel'))
+    .description('Cancels one that is queued, waiting or running; the handler that runs it is aborted.')
+    .argument('<id>', 'uuid of the execution', uuid)
+    .option('--reason <text>', 'kept with it')
+    .option('--compensate', 'first let an executor undo what its steps have done')
+    .action(async (id: string, options: DatabaseOptions & { reason?: string; compensate?: boolean }) => {
+      const cancelled = await withClient(options, (client) => client.cancel(id, options.reason, { compensate: options.compensate === true }))
+      if (!cancelled) throw new CommandFailure(EXIT.failed, `execution ${id} had finished before: nothing was cancelled`)
+      print(`cancelled ${id}`)
+    })
+}
+
+export function addEmitCommand(program: Command): void {
+  addDatabaseOption(program.command('emit'))
+    .summary('emit an event')
+    .description('Emits an event: executions that wait for it go on, and it is kept for those that wait for it later. Prints its id.')
+    .argument('<key>', 'what is waited for, 1 to 200 characters')
+    .argument('[payload]', 'JSON', 'null')
+    .requiredOption('--organization <uuid>', 'whose executions hear it', uuid)
+    .action(async (key: string, payload: string, options: DatabaseOptions & { organization: string }) => {
+      refuseOtherThanJson(payload, 'the payload', 'emitted')
+      print(await withClient(options, (client) => client.emit(options.organization, key, JSON.parse(payload) as unknown)))
+    })
+}
+
+async function list(options: ListOptions): Promise<void> {
+  const { organization, workflow, status, before, limit } = options
+  const found = await withClient(options, (client) =>
+    client.list({
+      limit,
+      ...(organization === undefined ? {} : { organizationId: organization }),
+      ...(workflow === undefined ? {} : { workflow }),
+      ...(status === undefined ? {} : { statuses: status }),
+      ...(before === undefined ? {} : { before }),
+    }),
+  )
+  if (options.json === true) {
+    for (const each of found) printJson(each)
+    return
+  }
+  if (found.length === 0) {
+    print('no executions')
+    return
+  }
+  print(
+    table(
+      [
+        { title: 'ID', value: (row) => row.id },
+        { title: 'WORKFLOW', value: (row) => oneLine(row.workflow, 40) },
+        { title: 'STATUS', value: (row) => row.status },
+        { title: 'ATTEMPT', value: (row) => row.attempt, align: 'right' },
+        { title: 'PROGRESS', value: (row) => (row.progress === null ? '-' : `${Math.round(row.progress * 100)} %`), align: 'right' },
+        { title: 'CREATED', value: (row) => row.createdAt.toISOString().slice(0, 19).replace('T', ' ') },
+        { title: 'ERROR', value: (row) => oneLine(row.error ?? '-', 60) },
+      ],
+      found,
+    ),
+  )
+  if (found.length === limit) note(`There may be more: --before ${found.at(-1)?.id ?? ''}`)
+}
+
+async function withClient<Result>(options: DatabaseOptions, work: (client: Client) => Promise<Result>): Promise<Result> {
+  const url = databaseUrl(options)
+  // For an error that says what is wrong with the connection.
+  await withDatabase(url, () => Promise.resolve())
+  const pool = new pg.Pool({ connectionString: url, max: 1, application_name: 'fw cli' })
+  pool.on('error', () => undefined)
+  try {
+    return await work(new Client({ pool }))
+  } catch (error) {
+    if (error instanceof UnknownExecutionError || sqlState(error) === 'FW003') {
+      throw new CommandFailure(EXIT.failed, error instanceof Error ? error.message : 'there is no such execution', { cause: error })
+    }
+    throw error
+  } finally {
+    await pool.end()
+  }
+}

@@ -1,0 +1,15 @@
+// How a run ends.
+import type { Wait } from './protocol.js'
+import type { Failed } from './thrown.js'
+
+export type Outcome =
+  | { kind: 'completed'; output: string }
+  | Failed
+  /** The handler waits, and for nothing but this. */
+  | { kind: 'waiting'; waits: Wait[] }
+  /** To be handed back, and run again after so long; no failed attempt. */
+  | { kind: 'deferred'; delayMs: number }
+  /** Nothing may be written any more. */
+  | { kind: 'lost' }
+  /** To be handed back. */
+  | { kind: 'stopped' }

@@ -1,0 +1,51 @@
+import { randomUUID } from 'node:crypto'
+import { expect, it } from 'vitest'
+import { testDatabase } from '../support/database.js'
+import { enqueue, organization } from '../support/sql.js'
+import { fw } from './fw.js'
+
+const database = testDatabase()
+
+it('lists executions, and in pages', async () => {
+  const organizationId = await organization(database)
+  const ids = await enqueue(database, 'ship', organizationId, 3)
+  const first = await fw(['executions', 'list', '--organization', organizationId, '--limit', '2'], { url: database.url })
+  expect(first.stdout).toMatch(/^ID +WORKFLOW +STATUS/)
+  expect(first.stdout).toContain('queued')
+  const json = await fw(['executions', 'list', '--organization', organizationId, '--status', 'queued', 'running', '--json'], { url: database.url })
+  const listed = json.stdout.trim().split('\n').map((line) => (JSON.parse(line) as { id: string }).id)
+  expect(listed.toSorted()).toEqual(ids.toSorted())
+  const [last = ''] = listed.slice(1)
+  expect(first.stderr).toContain(`--before ${last}`)
+  const second = await fw(['executions', 'list', '--organization', organizationId, '--before', last], { url: database.url })
+  expect(second.stdout).toContain(listed[2])
+  expect(second.stdout).not.toContain(listed[1])
+  const none = await fw(['executions', 'list', '--organization', randomUUID()], { url: database.url })
+  expect(none.stdout).toBe('no executions\n')
+})
+
+it('shows one, cancels it once, and says so of one that is not there', async () => {
+  const [id = ''] = await enqueue(database, 'ship', await organization(database))
+  expect(await fw(['executions', 'cancel', id, '--reason', 'sold out'], { url: database.url })).toMatchObject({ code: 0, stdout: `cancelled ${id}\n` })
+  const shown = await fw(['executions', 'show', id], { url: database.url })
+  expect(JSON.parse(shown.stdout)).toMatchObject({ id, status: 'cancelled', error: 'cancelled: sold out' })
+  const again = await fw(['executions', 'cancel', id], { url: database.url })
+  expect(again).toMatchObject({ code: 1, stdout: '' })
+  expect(again.stderr).toContain('had finished before')
+  const unknown = await fw(['executions', 'show', randomUUID()], { url: database.url })
+  expect(unknown.code).toBe(1)
+  expect(unknown.stderr).toContain('there is no execution')
+})
+
+it('emits an event, and refuses what is no JSON or has no key', async () => {
+  const organizationId = await organization(database)
+  const emitted = await fw(['emit', 'approved', '{"by":"Ada"}', '--organization', organizationId], { url: database.url })
+  expect(emitted.code).toBe(0)
+  expect(await database.query('select key, payload from public.fw_events where id = $1', [emitted.stdout.trim()])).toEqual([{ key: 'approved', payload: { by: 'Ada' } }])
+  const broken = await fw(['emit', 'approved', '{by}', '--organization', organizationId], { url: database.url })
+  expect(broken.code).toBe(2)
+  expect(broken.stderr).toContain('is not JSON')
+  const empty = await fw(['emit', '', '--organization', organizationId], { url: database.url })
+  expect(empty.code).not.toBe(0)
+  expect(empty.stderr).toContain('0 characters')
+})

@@ -1,0 +1,119 @@
+import { expect, test } from 'vitest'
+import { z } from 'zod'
+import { EventTimeoutError } from '../../src/errors.js'
+import { workflow } from '../../src/workflow.js'
+import { executorDatabase, untilStatus } from '../support/executor.js'
+
+const database = executorDatabase()
+const nothing = z.object({})
+const approval = workflow({ name: 'approval', input: nothing }, (ctx) =>
+  ctx.waitForEvent('approved', { schema: z.object({ by: z.string() }), timeout: '1h' }))
+
+test('an event wakes every waiter of its organization with the payload, and nobody of another', async () => {
+  const organizationId = await database.organization()
+  const other = await database.organization()
+  await database.start(approval, { pollInterval: '1h' })
+  const ids = await database.client.enqueueMany(approval, [{}, {}, {}], { organizationId })
+  const foreign = await database.client.enqueue(approval, {}, { organizationId: other })
+  for (const id of [...ids, foreign]) await untilStatus(database, id, 'waiting')
+  await database.client.emit(organizationId, 'approved', { by: 'Ada' })
+  for (const id of ids) expect(await database.client.result(id)).toEqual({ by: 'Ada' })
+  await untilStatus(database, foreign, 'waiting')
+})
+
+test('an event that came before the wait is found', async () => {
+  const organizationId = await database.organization()
+  await database.client.emit(organizationId, 'approved', { by: 'Bob' })
+  await database.start(approval)
+  const id = await database.client.enqueue(approval, {}, { organizationId })
+  expect(await database.client.result(id)).toEqual({ by: 'Bob' })
+})
+
+test('one whose keeping is over is not', async () => {
+  const organizationId = await database.organization()
+  await database.client.emit(organizationId, 'approved', { by: 'Bob' })
+  await database.query('update public.fw_events set expires_at = now()')
+  await database.start(approval)
+  const id = await database.client.enqueue(approval, {}, { organizationId })
+  await untilStatus(database, id, 'waiting')
+})
+
+test('waits for the same key one after the other receive one event each, in their order', async () => {
+  const organizationId = await database.organization()
+  const pair = workflow({ name: 'pair', input: nothing }, async (ctx) => [await ctx.waitForEvent('item'), await ctx.waitForEvent('item')])
+  await database.start(pair)
+  await database.client.emit(organizationId, 'item', 1)
+  const id = await database.client.enqueue(pair, {}, { organizationId })
+  await untilStatus(database, id, 'waiting')
+  await database.client.emit(organizationId, 'item', 2)
+  await database.client.emit(organizationId, 'item', 3)
+  expect(await database.client.result(id)).toEqual([1, 2])
+})
+
+test('a wait whose time is up throws, and the event that comes later is left for the next one', async () => {
+  const organizationId = await database.organization()
+  const impatient = workflow({ name: 'impatient', input: nothing }, async (ctx) => {
+    const heard: unknown[] = []
+    try {
+      heard.push(await ctx.waitForEvent('late', { timeout: '500ms' }))
+    } catch (error) {
+      if (!(error instanceof EventTimeoutError)) throw error
+      heard.push(error.message)
+    }
+    heard.push(await ctx.waitForEvent('late'))
+    return heard
+  })
+  await database.start(impatient)
+  const id = await database.client.enqueue(impatient, {}, { organizationId })
+  const secondWait = async () => (await database.query("select 1 from public.fw_execution_steps where execution_id = $1 and node_id = 'event late#2'", [id])).length === 1
+  for (let look = 0; look < 1000 && !(await secondWait()); look++) await new Promise((resolve) => setTimeout(resolve, 10))
+  await database.client.emit(organizationId, 'late', 'here I am')
+  expect(await database.client.result(id)).toEqual(["no event 'late' came in time", 'here I am'])
+})
+
+test('a timeout that nobody catches is a dead letter of category TIMEOUT at once', async () => {
+  const organizationId = await database.organization()
+  const strict = workflow({ name: 'strict', input: nothing }, (ctx) => ctx.waitForEvent('never', { timeout: '100ms' }))
+  await database.start(strict)
+  const id = await database.client.enqueue(strict, {}, { organizationId })
+  await expect(database.client.result(id)).rejects.toMatchObject({ status: 'failed', category: 'TIMEOUT', message: expect.stringContaining("'never'") as unknown })
+})
+
+test('a payload that does not fit the schema is a dead letter that says where', async () => {
+  const organizationId = await database.organization()
+  await database.client.emit(organizationId, 'approved', { by: 7 })
+  await database.start(approval)
+  const id = await database.client.enqueue(approval, {}, { organizationId })
+  await expect(database.client.result(id)).rejects.toThrow(/payload of event 'approved' does not fit: by: /)
+})
+
+test('the first of an event and a sleep goes on, and the other is forgotten', async () => {
+  const organizationId = await database.organization()
+  const race = workflow({ name: 'race', input: nothing }, async (ctx) => {
+    const first = await Promise.race([ctx.waitForEvent('go').then(() => 'event'), ctx.sleep('1h').then(() => 'sleep')])
+    return await ctx.step('after', () => first)
+  })
+  await database.start(race)
+  const id = await database.client.enqueue(race, {}, { organizationId })
+  await untilStatus(database, id, 'waiting')
+  await database.client.emit(organizationId, 'go')
+  expect(await database.client.result(id)).toBe('event')
+})
+
+test.each(['', 'k'.repeat(201), 'k'.repeat(10_000)])('a key that is empty or too long is refused by both sides', async (key) => {
+  const organizationId = await database.organization()
+  await expect(database.client.emit(organizationId, key, 1)).rejects.toMatchObject({ code: '22023', message: expect.stringContaining(`${key.length} characters`) as unknown })
+  const wrong = workflow({ name: 'wrong key', input: nothing }, (ctx) => ctx.waitForEvent(key))
+  const executor = await database.start(wrong)
+  const id = await database.client.enqueue(wrong, {}, { organizationId })
+  await expect(database.client.result(id)).rejects.toThrow(`1 to 200 characters, not ${key.length}`)
+  await executor.stop()
+})
+
+test('a payload of 10 MB is refused with the limit, and nothing is emitted', async () => {
+  const organizationId = await database.organization()
+  await expect(database.client.emit(organizationId, 'big', 'x'.repeat(10_000_000))).rejects.toMatchObject({
+    code: '54000', detail: 'Allowed are 1048576. No event was emitted.',
+  })
+  expect(await database.query("select 1 from public.fw_events where key = 'big'")).toEqual([])
+})

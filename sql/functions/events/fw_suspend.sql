@@ -1,0 +1,113 @@
+create or replace function public.fw_suspend(
+  p_executor_id uuid, p_execution_ids uuid[], p_batch_ids uuid[],
+  p_wait_items integer[], p_wait_names text[], p_wait_indexes integer[], p_wait_ms bigint[], p_wait_until timestamptz[],
+  p_wait_keys text[], p_wait_workflows text[], p_wait_inputs jsonb[], p_wait_groups text[], p_wait_limits integer[]
+) returns table (place integer, outcome text, wake_in_ms bigint)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_batches uuid[];
+  v_ids uuid[];         -- of those that may be written, by id
+  v_items integer[];    -- and the place of each in the arguments
+  v_wake timestamptz[];
+  v_children uuid[];    -- by place in the waits; NULL for what is no child
+  v_closed uuid[];
+begin
+  v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
+  perform public.fw_check_event_key(key) from unnest(p_wait_keys) as key where key is not null;
+  -- While the batches are locked nobody else ends these runs, so what is read here stays true.
+  select array_agg(n.id), array_agg(n.item) into v_ids, v_items
+  from (
+    select distinct on (e.id) e.id, i.item
+    from unnest(p_execution_ids, p_batch_ids) with ordinality as i (id, batch_id, item)
+    join public.fw_workflow_executions e on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running'
+    where i.batch_id = any (v_batches)
+    order by e.id, i.item
+  ) n;
+  if v_ids is not null then
+    -- Before any message is locked, as fw_emit_event does, and in one order.
+    perform pg_advisory_xact_lock(l.lock)
+    from (
+      select distinct public.fw_event_lock(e.organization_id, w.key) as lock
+      from unnest(p_wait_items, p_wait_keys) as w (item, key)
+      join public.fw_workflow_executions e on e.id = v_ids[array_position(v_items, w.item)]
+      where w.key is not null
+      order by lock
+    ) l;
+    -- What waits since an earlier run waits on, until the time that was set then.
+    v_children := array(select case when w.name is not null then public.fw_uuid() end from unnest(p_wait_workflows) with ordinality as w (name, place) order by w.place);
+    insert into public.fw_execution_steps
+      (execution_id, node_id, organization_id, step_index, attempt_number, status, started_at, wake_at, event_key, child_id, wait_group, is_held)
+    select e.id, w.name, e.organization_id, w.step_index, e.retry_count + 1, 'waiting', public.fw_now(), coalesce(w.until, public.fw_now() + make_interval(secs => w.ms / 1000.0)),
+      w.key, w.child, w.wait_group, coalesce(w.wait_limit < row_number() over (partition by w.item, w.wait_group order by w.step_index), false)
+    from unnest(p_wait_items, p_wait_names, p_wait_indexes, p_wait_ms, p_wait_until, p_wait_keys, v_children, p_wait_groups, p_wait_limits)
+      as w (item, name, step_index, ms, until, key, child, wait_group, wait_limit)
+    join public.fw_workflow_executions e on e.id = v_ids[array_position(v_items, w.item)]
+    on conflict (execution_id, node_id) do nothing;
+    if exists (select from unnest(v_children) as child where child is not null) then
+      perform public.fw_create_children(v_children, p_wait_workflows, p_wait_inputs);
+    end if;
+    -- An event that came before: the oldest that the execution has not received yet.
+    update public.fw_execution_steps s set status = 'completed', output_data = found.payload, event_id = found.id, completed_at = public.fw_now()
+    from unnest(p_wait_items, p_wait_names, p_wait_keys) as w (item, name, key)
+    cross join lateral (
+      select v.id, v.payload from public.fw_events v
+      where v.organization_id = (select e.organization_id from public.fw_workflow_executions e where e.id = v_ids[array_position(v_items, w.item)])
+        and v.key = w.key and v.expires_at > public.fw_now()
+        and not exists (
+          select from public.fw_execution_steps had
+          where had.execution_id = v_ids[array_position(v_items, w.item)] and had.event_id = v.id)
+      order by v.id limit 1
+    ) found
+    where w.key is not null and s.execution_id = v_ids[array_position(v_items, w.item)] and s.node_id = w.name and s.status = 'waiting';
+
+    -- Visible again when the first of its waits is over; at once when one is already.
+    v_wake := array(
+      select coalesce((
+        select min(case when s.status = 'waiting' then coalesce(s.wake_at, 'infinity')
+          when s.wait_group is not null and exists (
+            select from public.fw_execution_steps other
+            where other.execution_id = s.execution_id and other.wait_group = s.wait_group and other.status = 'waiting') then 'infinity'
+          else public.fw_now() end)
+        from unnest(p_wait_items, p_wait_names) as w (item, name)
+        join public.fw_execution_steps s on s.execution_id = r.id and s.node_id = w.name
+        where w.item = r.item), public.fw_now())
+      from unnest(v_ids, v_items) as r (id, item));
+    update pgmq.q_workflow_execution_queue q set vt = r.wake_at
+    from unnest(v_ids, v_wake) as r (id, wake_at)
+    join public.fw_workflow_executions e on e.id = r.id
+    where q.msg_id = e.msg_id;
+    with suspended as (
+      update public.fw_workflow_executions e set status = 'waiting', deadline_left = e.deadline_at - public.fw_now(), deadline_at = null
+      where e.id = any (v_ids)
+      returning e.batch_id
+    ), tally as (
+      select s.batch_id, count(*) as total from suspended s group by s.batch_id
+    ), closed as (
+      update public.fw_worker_runs r set open = r.open - t.total, released = r.released + t.total,
+        finished_at = case when r.open = t.total then public.fw_now() end,
+        finished_xid = case when r.open = t.total then pg_current_xact_id() end
+      from tally t where r.id = t.batch_id
+      returning r.organization_id, r.finished_at
+    )
+    select array_agg(distinct c.organization_id) into v_closed from closed c where c.finished_at is not null;
+    if v_closed is not null then
+      perform public.fw_release_semaphores(v_closed);
+    end if;
+    return query
+      select r.item, 'waiting'::text, case when r.wake_at < 'infinity' then greatest(0, ceil(extract(epoch from r.wake_at - public.fw_now()) * 1000))::bigint end
+      from unnest(v_items, v_wake) as r (item, wake_at);
+  end if;
+  return query select item, 'fenced'::text, null::bigint from generate_subscripts(p_execution_ids, 1) as item
+    where item <> all (coalesce(v_items, '{}'));
+end
+$$;
+comment on function public.fw_suspend(uuid, uuid[], uuid[], integer[], text[], integer[], bigint[], timestamptz[], text[], text[], jsonb[], text[], integer[]) is
+  'Lets executions wait: each gives its place back and is visible again when the first of its waits is over. p_wait_items says to which place of the first two arrays a wait belongs (1-based); a wait has a name, an index, milliseconds from now or a time (NULL for no limit) and, for an event, its key; for a child, its workflow and input, and in a map the group and how many of it may be under way. Returns what became of each place: waiting (and in how many milliseconds it wakes), or fenced.';

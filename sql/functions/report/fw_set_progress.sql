@@ -1,0 +1,15 @@
+create or replace function public.fw_set_progress(
+  p_executor_id uuid, p_execution_id uuid, p_batch_id uuid, p_progress real, p_text text
+) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if cardinality(public.fw_lock_leases(p_executor_id, array[p_batch_id])) = 1 then
+    update public.fw_workflow_executions e set progress = p_progress, progress_text = p_text
+    where e.id = p_execution_id and e.batch_id = p_batch_id and e.status = 'running';
+  end if;
+end
+$$;
+comment on function public.fw_set_progress(uuid, uuid, uuid, real, text) is
+  'Notes how far a running execution is, 0 to 1, and in words. Nothing is written for a batch that has lost its lease.';
