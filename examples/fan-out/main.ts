@@ -1,6 +1,5 @@
 // A child for each of 406 real records of cars, so many at a time, and their results put together: npm run example:fan-out
 import { readFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { workflow } from 'durable-execution-worker'
 import { z } from 'zod'
 import { tell } from '../demo.js'
@@ -27,7 +26,7 @@ const survey = workflow({ name: 'survey', input: z.object({ cars: z.array(car) }
 })
 
 await tell([survey, consumption], async ({ client, pool, organizationId }) => {
-  const file = createRequire(import.meta.url).resolve('vega-datasets/data/cars.json')
+  const file = new URL('../data/cars.json', import.meta.resolve('vega-datasets'))
   const cars = car.array().parse(JSON.parse(await readFile(file, 'utf8')))
   await pool.query('update fw_module_settings set fw_worker_batch_size = 50, fw_worker_concurrency = 10 where organization_id = $1', [organizationId])
   const id = await client.enqueue(survey, { cars }, { organizationId })
