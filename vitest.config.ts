@@ -12,7 +12,7 @@ export default defineConfig({
         test: {
           name: 'embedded',
           include: ['executor/test/**/*.test.ts'],
-          exclude: ['executor/test/container/**'],
+          exclude: ['**/node_modules/**', 'executor/test/container/**'],
           globalSetup: ['executor/test/support/global-setup.ts'],
         },
       },
