@@ -41,6 +41,12 @@ begin
       where w.key is not null
       order by lock
     ) l;
+    -- Before its waits are read: a child that finishes at this moment holds the lock of its parent's message, and either is seen
+    -- finished here, or sees its parent waiting.
+    perform from pgmq.q_workflow_execution_queue q
+    where q.msg_id in (select e.msg_id from public.fw_workflow_executions e where e.id = any (v_ids))
+    order by q.msg_id
+    for update of q;
     -- What waits since an earlier run waits on, until the time that was set then.
     v_children := array(select case when w.name is not null then public.fw_uuid() end from unnest(p_wait_workflows) with ordinality as w (name, place) order by w.place);
     insert into public.fw_execution_steps
