@@ -41,8 +41,8 @@ begin
       where w.key is not null
       order by lock
     ) l;
-    -- Before its waits are read: a child that finishes at this moment holds the lock of its parent's message, and either is seen
-    -- finished here, or sees its parent waiting.
+    -- Before its steps, in the order of all locks: a child that finishes at this moment holds the message of its parent, and either
+    -- is seen finished here, or sees its parent waiting.
     perform from pgmq.q_workflow_execution_queue q
     where q.msg_id in (select e.msg_id from public.fw_workflow_executions e where e.id = any (v_ids))
     order by q.msg_id
