@@ -34,6 +34,7 @@ export interface Titles {
   readonly tenAmongMany: string
   readonly alone: string
   readonly besideSleeping: string
+  readonly besideSuspended: string
   readonly besideFinished: string
   readonly noXmin: string
   readonly xmin: string
@@ -70,7 +71,7 @@ export function plan(mode: Mode, systems: readonly Description[]): { groups: Gro
   }
 }
 
-function titlesOf({ backlogs, organizations, sleeping, finished, xmin }: Sizes): Titles {
+function titlesOf({ backlogs, organizations, sleeping, suspended, finished, xmin }: Sizes): Titles {
   const [short = 0, deep = 0] = [backlogs[0]?.count, backlogs.at(-1)?.count]
   const many = Math.max(...organizations)
   const held = xmin[OURS] ?? 0
@@ -88,6 +89,7 @@ function titlesOf({ backlogs, organizations, sleeping, finished, xmin }: Sizes):
     tenAmongMany: `drain, 10 organizations among ${many} enabled`,
     alone: 'drain, nothing beside',
     besideSleeping: `drain, ${sleeping} sleeping beside`,
+    besideSuspended: `drain, ${suspended} suspended in sleeps and ${suspended} waiting for events beside`,
     besideFinished: `drain, ${finished} finished beside`,
     noXmin: `drain of ${held}, xmin free`,
     xmin: `drain of ${held}, xmin held elsewhere`,
@@ -254,9 +256,14 @@ function ours(sizes: Sizes, titles: Titles): PlannedGroup[] {
             title: 'drain, with and without others beside',
             count: sizes.beside.count,
             rounds: sizes.beside.rounds,
-            sides: [{ title: titles.alone }, { title: titles.besideSleeping, sleeping: sizes.sleeping }, { title: titles.besideFinished }],
+            sides: [
+              { title: titles.alone },
+              { title: titles.besideSleeping, sleeping: sizes.sleeping },
+              { title: titles.besideSuspended, suspended: sizes.suspended },
+              { title: titles.besideFinished },
+            ],
           },
-          { from: [undefined, undefined, 'finished'] },
+          { from: [undefined, undefined, undefined, 'finished'] },
         ),
       ],
     },

@@ -21,6 +21,8 @@ export interface Sizes {
   /** Drained in each round, in each of the databases that are compared. */
   readonly beside: { readonly count: number; readonly rounds: number }
   readonly sleeping: number
+  /** Of those that wait in a sleep, and again of those that wait for an event. */
+  readonly suspended: number
   readonly finished: number
   readonly xmin: Readonly<Partial<Record<SystemName, number>>>
   readonly samples: { readonly ours: number; readonly others: number; readonly warmUp: number }
@@ -50,6 +52,7 @@ const full: Sizes = {
   spread: 100_000,
   beside: { count: 30_000, rounds: 15 },
   sleeping: 200_000,
+  suspended: 100_000,
   finished: 1_000_000,
   xmin: { [OURS]: 200_000, 'graphile-worker': 40_000, 'pg-boss': 30_000, pgmq: 40_000 },
   samples: { ours: 1000, others: 200, warmUp: 100 },
@@ -77,6 +80,7 @@ const quick: Sizes = {
   spread: 40_000,
   beside: { count: 20_000, rounds: 7 },
   sleeping: 50_000,
+  suspended: 25_000,
   finished: 100_000,
   xmin: { [OURS]: 50_000 },
   samples: { ours: 200, others: 60, warmUp: 50 },
@@ -104,6 +108,7 @@ const smoke: Sizes = {
   spread: 1000,
   beside: { count: 500, rounds: 2 },
   sleeping: 1000,
+  suspended: 500,
   finished: 2000,
   xmin: { [OURS]: 1000 },
   samples: { ours: 20, others: 5, warmUp: 5 },

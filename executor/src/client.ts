@@ -110,7 +110,7 @@ export class Client {
     const [id] = await this.#enqueue<Output>(
       options,
       'fw_enqueue',
-      'select public.fw_enqueue($1, $2, $3, $4, make_interval(secs => $5), $6)',
+      'select public.fw_enqueue($1, $2, $3, $4, make_interval(secs => $5), $6)::text',
       nameOf(workflow),
       (await toTexts(workflow, [input])).join(),
       options.idempotencyKey,
@@ -128,7 +128,9 @@ export class Client {
     return await this.#enqueue<Output>(
       options,
       'fw_enqueue_many',
-      'select * from public.fw_enqueue_many($1, array(select jsonb_array_elements($2)), $3, $4, make_interval(secs => $5), $6)',
+      // All ids in one row: a row for each costs the driver and the server more than the call.
+      `select array_to_string(array(
+        select * from public.fw_enqueue_many($1, array(select jsonb_array_elements($2)), $3, $4, make_interval(secs => $5), $6)), ',')`,
       nameOf(workflow),
       `[${(await toTexts(workflow, inputs)).join()}]`,
       options.idempotencyKeys,
@@ -138,6 +140,7 @@ export class Client {
   async #enqueue<Output>(
     { organizationId, delay, metadata, transaction }: EnqueueOptions,
     name: string,
+    /** Returns the ids, separated by commas. */
     text: string,
     workflow: string,
     input: string,
@@ -157,7 +160,8 @@ export class Client {
       ],
       rowMode: 'array',
     })
-    return rows.map(([id]) => id)
+    const ids = rows[0]?.[0] ?? ''
+    return ids === '' ? [] : ids.split(',')
   }
 
   /**

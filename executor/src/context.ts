@@ -69,7 +69,9 @@ export interface Context {
    * @param name the step's name within the workflow; the second use of a name is recorded as `name#2`
    * @param fn the work; what it returns must be JSON
    * @returns what fn returned, now or in the attempt that completed it
-   * @throws whatever fn throws; NotJsonError for a result that JSON can't hold; StepTimeoutError
+   * @throws whatever fn throws; NotJsonError for a result that JSON can't hold; StepTimeoutError; UsageError when it is started within
+   *   another step, as are all of the context's operations that are recorded. After the other step's first await that is noticed from
+   *   Node 24 on; before, where noticing costs more, with FW_FIND_NESTED_STEPS=1 in the environment
    */
   step<Result>(name: string, fn: (scope: StepScope) => Result | Promise<Result>, options?: StepOptions<Result>): Promise<Result>
   /**

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import type { z } from 'zod'
+import { Activity } from './activity.js'
 import { Compensations } from './compensation.js'
 import type { MapOptions, MapWork, StepOptions, StepScope, TransactionClient, TransactionResult, WaitOptions } from './context.js'
 import { sqlState } from './database-errors.js'
@@ -13,6 +14,7 @@ import { checkStepName, History, type Place } from './history.js'
 import { toJson } from './json.js'
 import type { Logger } from './logger.js'
 import { type Checkpoint, type Claim, SQLSTATE, type Wait } from './protocol.js'
+import { callInside, type Inside, stepAround } from './nesting.js'
 import type { Outcome } from './outcome.js'
 import { type ContextOperations, RunContext, RunScope } from './run-context.js'
 import { runStep } from './step-attempts.js'
@@ -43,9 +45,6 @@ export interface RunSupport {
   readonly describe: Describe
 }
 
-/** Of a wait: the run ends before it is over. */
-const NEVER = new Promise<never>(() => undefined)
-
 export class Run implements ContextOperations {
   readonly claim: Claim
   /** Completed in this run, not yet reported. Whoever reports takes them. */
@@ -58,12 +57,7 @@ export class Run implements ContextOperations {
   #stopped: LeaseLostError | ExecutionEndedError | ExecutorStoppedError | undefined
   /** Made when somebody asks for the signal: most runs never do. */
   #abort: AbortController | undefined
-  /** Steps that run, each until it is settled, and who waits for there to be none. */
-  #open = 0
-  #whenIdle: (() => void) | undefined
-  /** The step whose function is being called at this moment. */
-  #calling: string | undefined
-  #waits: Wait[] | undefined
+  readonly #activity = new Activity()
   #suspend: ((outcome: Outcome) => void) | undefined
   #ended = false
   #failure: PermanentError | undefined
@@ -94,12 +88,7 @@ export class Run implements ContextOperations {
       void this.#handle().then(resolve)
     })
     // Also one that the handler did not wait for: its result is recorded, and it does not run beside the next attempt.
-    while (this.#open > 0 && this.#stopped === undefined) {
-      await new Promise<void>((resolve) => {
-        this.#whenIdle = resolve
-      })
-      await new Promise((resolve) => setImmediate(resolve))
-    }
+    while (!this.#activity.isIdle && this.#stopped === undefined) await this.#activity.idle()
     this.#ended = true
     // Once the run was stopped, whatever its handler made of that says nothing about the execution.
     if (this.#stopped !== undefined) return { kind: this.#stopped instanceof ExecutorStoppedError ? 'stopped' : 'lost' }
@@ -139,11 +128,11 @@ export class Run implements ContextOperations {
   }
 
   step<Result>(name: string, fn: (scope: StepScope) => Result | Promise<Result>, options?: StepOptions<Result>): Promise<Result> {
-    return this.#follow(this.#step(() => this.#named(name), fn, options))
+    return this.#activity.follow(this.#step(() => this.#named(name), fn, options))
   }
 
   transaction<Result>(name: string, fn: (sql: TransactionClient) => Promise<Result>): Promise<TransactionResult<Result>> {
-    return this.#follow(this.#transaction(name, fn))
+    return this.#activity.follow(this.#transaction(name, fn))
   }
 
   sleep(duration: Duration): Promise<void> {
@@ -183,18 +172,6 @@ export class Run implements ContextOperations {
     if (this.#stopped === undefined && !this.#ended) this.#support.noteProgress(this, fraction, text)
   }
 
-  /** Remembers a step until it is settled. One that the handler forgets does not end the process when it fails. */
-  #follow<Result>(step: Promise<Result>): Promise<Result> {
-    this.#open++
-    const settled = () => {
-      if (--this.#open > 0) return
-      this.#whenIdle?.()
-      if (this.#waits !== undefined) this.#suspendWhenQuiet()
-    }
-    step.then(settled, settled)
-    return step
-  }
-
   async #step<Result>(
     placed: () => Place,
     fn: (scope: StepScope) => Result | Promise<Result>,
@@ -209,15 +186,14 @@ export class Run implements ContextOperations {
     await this.#support.makeDurable(this)
     this.#throwIfStopped()
     const started = performance.now()
-    const work = (scope: StepScope) => {
-      this.#calling = place.name
-      try {
-        return fn(scope)
-      } finally {
-        this.#calling = undefined
-      }
+    const inside: Inside = { run: this, step: place.name }
+    const work = (scope: StepScope) => callInside(inside, fn, scope)
+    let result: Result
+    try {
+      result = await (options === undefined ? work(new RunScope(this)) : runStep(place.name, work, options, () => this.signal()))
+    } finally {
+      inside.run = undefined
     }
-    const result = await (options === undefined ? work(new RunScope(this)) : runStep(place.name, work, options, () => this.signal()))
     this.#throwIfStopped()
     this.#note(place, result, started)
     this.#noteCompensation(place.name, result, options, false)
@@ -238,12 +214,13 @@ export class Run implements ContextOperations {
     this.#throwIfStopped()
     const client = await this.#support.connect()
     const started = performance.now()
+    const inside: Inside = { run: this, step: place.name }
     try {
       return await inTransaction(client, {
         step: name,
         signal: this.signal(),
         work: async (sql) => {
-          const result = await fn(sql)
+          const result = await callInside(inside, fn, sql)
           return (isQueryResult(result) ? null : result) as TransactionResult<Result>
         },
         beforeCommit: async (result) => {
@@ -254,6 +231,8 @@ export class Run implements ContextOperations {
     } catch (error) {
       if (sqlState(error) === SQLSTATE.leaseLost) this.stop(new LeaseLostError(this.claim.executionId))
       throw error
+    } finally {
+      inside.run = undefined
     }
   }
 
@@ -264,31 +243,22 @@ export class Run implements ContextOperations {
       places: (name, count) => {
         checkStepName(name)
         this.#throwUnlessOpen(name)
-        return this.#history.places(name, count, this.#isAlone())
+        return this.#history.places(name, count, this.#activity.isNone)
       },
       recorded: (place) => this.#history.recorded(place),
       wait: (waits) => this.#waitAt(waits),
-      follow: (work) => this.#follow(work),
-      step: (place, fn) => this.#follow(this.#step(() => place, fn, undefined)),
+      follow: (work) => this.#activity.follow(work),
+      step: (place, fn) => this.#activity.follow(this.#step(() => place, fn, undefined)),
     })
   }
 
   /** The handler stays here; the run ends when nothing else of it goes on. */
   #waitAt(waits: readonly Wait[]): Promise<never> {
     this.#throwIfStopped()
-    this.#waits = (this.#waits ?? []).concat(waits)
-    if (this.#open === 0) this.#suspendWhenQuiet()
-    return NEVER
-  }
-
-  /** Ends the run unless the handler goes on by itself in this turn and the next. */
-  #suspendWhenQuiet(): void {
-    setImmediate(() => {
-      setImmediate(() => {
-        if (this.#open > 0 || this.#ended || this.#waits === undefined) return
-        this.#ended = true
-        this.#suspend?.({ kind: 'waiting', waits: this.#waits })
-      })
+    return this.#activity.wait(waits, (all) => {
+      if (this.#ended) return
+      this.#ended = true
+      this.#suspend?.({ kind: 'waiting', waits: all })
     })
   }
 
@@ -316,18 +286,13 @@ export class Run implements ContextOperations {
 
   #place(name: string): Place {
     this.#throwUnlessOpen(name)
-    return this.#history.place(name, this.#isAlone())
-  }
-
-  #isAlone(): boolean {
-    return this.#open === 0 && this.#waits === undefined
+    return this.#history.place(name, this.#activity.isNone)
   }
 
   /** Unless a step may start now. */
   #throwUnlessOpen(name: string): void {
-    if (this.#calling !== undefined) {
-      throw new UsageError(`step '${name}' was started within step '${this.#calling}'; steps follow each other, or run side by side`)
-    }
+    const around = stepAround(this)
+    if (around !== undefined) throw new UsageError(`step '${name}' was started within step '${around}'; steps follow each other, or run side by side`)
     if (this.#ended) throw new UsageError(`step '${name}' was started after the handler had returned; await every step`)
   }
 

@@ -2,6 +2,7 @@
 // difference of a few percent would drown in the drift of the machine otherwise. In each database a warm worker runs; its
 // organization is switched off while the next backlog is filled, and the clock runs from the commit that switches it on.
 import { Countdown, settle } from './measuring.ts'
+import { suspend } from './suspended.ts'
 import type { Measurement, SpecOf } from './spec.ts'
 import { open, organization, type OwnSession, switchOn } from '../systems/durable-execution-worker.ts'
 
@@ -21,10 +22,10 @@ interface Side {
 export async function playSides(spec: SpecOf<'sides'>, urls: readonly string[]): Promise<Measurement[]> {
   const sides: Side[] = []
   try {
-    for (const [place, { title, sleeping }] of spec.sides.entries()) {
+    for (const [place, side] of spec.sides.entries()) {
       const url = urls[place]
-      if (url === undefined) throw new Error(`there is no database for '${title}'`)
-      sides.push(await start(title, url, spec.count, sleeping ?? 0))
+      if (url === undefined) throw new Error(`there is no database for '${side.title}'`)
+      sides.push(await start(side, url, spec.count))
     }
     const measurements: Measurement[] = []
     for (let round = 0; round < WARM_UP_ROUNDS + spec.rounds; round++) {
@@ -42,9 +43,10 @@ export async function playSides(spec: SpecOf<'sides'>, urls: readonly string[]):
   }
 }
 
-async function start(title: string, url: string, count: number, sleeping: number): Promise<Side> {
+async function start({ title, sleeping, suspended }: SpecOf<'sides'>['sides'][number], url: string, count: number): Promise<Side> {
   const session = await open(url, { steps: 1, count })
-  if (sleeping > 0) await session.sleep(sleeping)
+  if (sleeping !== undefined) await session.sleep(sleeping)
+  if (suspended !== undefined) await suspend(session, url, suspended)
   const side: Side = { title, url, session, countdown: new Countdown(0), stop: () => Promise.resolve() }
   const worker = await session.work({
     finished: () => {

@@ -39,7 +39,15 @@ export const specSchema = z.discriminatedUnion('kind', [
     kind: z.literal('sides'),
     count: whole,
     rounds: whole,
-    sides: z.array(z.object({ title: z.string(), sleeping: whole.optional() })),
+    sides: z.array(
+      z.object({
+        title: z.string(),
+        /** Enqueued for tomorrow. */
+        sleeping: whole.optional(),
+        /** So many suspended in a sleep, and as many waiting for an event. */
+        suspended: whole.optional(),
+      }),
+    ),
   }),
   z.object({ ...common, kind: z.literal('executors'), count: whole, executors: whole }),
   // Processes that a case starts beside itself.

@@ -44,6 +44,7 @@ export function ratios(results: readonly Result[], titles: Titles): Ratio[] {
   ratio('10000 organizations with work against 1', own(titles.organizations(10_000)), one, { least: 0.6 })
   ratio(`${titles.tenAmongMany}, against alone`, own(titles.tenAmongMany), own(titles.tenAlone), { least: 0.95 })
   ratio(`${titles.besideSleeping}, against nothing`, own(titles.besideSleeping), own(titles.alone), { least: 0.95 })
+  ratio(`${titles.besideSuspended}, against nothing`, own(titles.besideSuspended), own(titles.alone), { least: 0.95 })
   ratio(`${titles.besideFinished}, against nothing`, own(titles.besideFinished), own(titles.alone), { least: 0.95 })
   ratio(`${titles.xmin}, against free`, own(titles.xmin), own(titles.noXmin), { least: 0.85 })
   for (const { system, case: title, values } of results) {

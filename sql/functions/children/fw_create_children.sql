@@ -1,7 +1,13 @@
-create or replace function public.fw_create_children(p_ids uuid[], p_workflows text[], p_inputs jsonb[]) returns void
+create or replace function public.fw_create_children(
+  p_ids uuid[], p_parent_ids uuid[], p_steps text[], p_workflows text[], p_inputs jsonb[]
+) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
 as $$
 declare
   c_deepest constant integer := 20;
@@ -20,9 +26,9 @@ begin
   end if;
   -- Only waits that are new got the ids given here.
   v_parents := array(
-    select distinct s.execution_id from unnest(p_ids) as i (id)
-    join public.fw_execution_steps s on s.child_id = i.id and s.status = 'waiting'
-    where i.id is not null);
+    select distinct s.execution_id from unnest(p_ids, p_parent_ids, p_steps) as w (child, parent, step)
+    join public.fw_execution_steps s on s.execution_id = any (array[w.parent]) and s.node_id = w.step
+    where s.child_id = w.child and s.status = 'waiting');
   if exists (
     with recursive line (id, depth) as (
       select id, 1 from unnest(v_parents) as id
@@ -38,11 +44,11 @@ begin
   end if;
 
   with made as materialized (
-    select i.id, w.name as workflow_name, w.input, s.execution_id as parent_id, s.node_id as parent_step, s.organization_id, s.is_held, s.step_index,
+    select w.child as id, w.name as workflow_name, w.input, s.execution_id as parent_id, s.node_id as parent_step, s.organization_id, s.is_held, s.step_index,
       nextval('pgmq.q_workflow_execution_queue_msg_id_seq') as msg_id
-    from unnest(p_ids, p_workflows, p_inputs) as w (child, name, input)
-    join unnest(p_ids) as i (id) on i.id = w.child
-    join public.fw_execution_steps s on s.child_id = w.child
+    from unnest(p_ids, p_parent_ids, p_steps, p_workflows, p_inputs) as w (child, parent, step, name, input)
+    join public.fw_execution_steps s on s.execution_id = any (array[w.parent]) and s.node_id = w.step
+    where s.child_id = w.child
   ), executions as (
     insert into public.fw_workflow_executions (id, workflow_name, organization_id, input, msg_id, parent_id, parent_step)
     select m.id, m.workflow_name, m.organization_id, m.input, m.msg_id, m.parent_id, m.parent_step from made m
@@ -56,5 +62,5 @@ begin
   end loop;
 end
 $$;
-comment on function public.fw_create_children(uuid[], text[], jsonb[]) is
-  'Internal: creates the children that new waits stand for (fw_execution_steps.child_id), each with its message. Refuses workflows that nobody knows and children nested more than 20 deep.';
+comment on function public.fw_create_children(uuid[], uuid[], text[], text[], jsonb[]) is
+  'Internal: creates the children that new waits stand for, each with its message; a place in each array for each wait: the id that was given to the child (NULL for what waits for no child), its parent, the step that waits, its workflow and its input. Refuses workflows that nobody knows and children nested more than 20 deep.';

@@ -17,7 +17,7 @@ begin
     update public.fw_execution_steps s set status = case when c.status = 'completed' then public.fw_step_status 'completed' else 'failed' end,
       output_data = c.output, error_message = c.last_error, completed_at = public.fw_now(), is_held = false
     from public.fw_workflow_executions c
-    where c.id = any (p_execution_ids) and s.execution_id = c.parent_id and s.node_id = c.parent_step and s.child_id = c.id and s.status = 'waiting'
+    where c.id = any (p_execution_ids) and s.execution_id = any (array[c.parent_id]) and s.node_id = c.parent_step and s.child_id = c.id and s.status = 'waiting'
     returning s.execution_id, s.wait_group
   )
   select array_agg(t.execution_id), array_agg(t.wait_group), array_agg(t.total) into v_parents, v_groups, v_counts
@@ -35,7 +35,7 @@ begin
       order by s.step_index limit g.total
     ) h
   ), freed as (
-    update public.fw_execution_steps s set is_held = false from next n where s.execution_id = n.execution_id and s.node_id = n.node_id
+    update public.fw_execution_steps s set is_held = false from next n where s.execution_id = any (array[n.execution_id]) and s.node_id = n.node_id
     returning s.child_id
   )
   update pgmq.q_workflow_execution_queue q set vt = public.fw_now()
@@ -45,8 +45,9 @@ begin
   update pgmq.q_workflow_execution_queue q set vt = public.fw_now()
   from unnest(v_parents, v_groups) as g (parent_id, wait_group)
   join public.fw_workflow_executions e on e.id = g.parent_id and e.status = 'waiting'
-  where q.msg_id = e.msg_id and (g.wait_group is null or not exists (
-    select from public.fw_execution_steps s where s.execution_id = g.parent_id and s.wait_group = g.wait_group and s.status = 'waiting'));
+  where q.msg_id = e.msg_id and (g.wait_group is null or (
+    select true from public.fw_execution_steps s
+    where s.execution_id = g.parent_id and s.wait_group = g.wait_group and s.status = 'waiting' limit 1) is null);
   for v_organization in select distinct e.organization_id from public.fw_workflow_executions e where e.id = any (v_parents) loop
     perform public.fw_wake_executors(v_organization);
   end loop;

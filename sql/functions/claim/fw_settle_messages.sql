@@ -79,8 +79,12 @@ begin
     where e.id = a.id;
   end if;
   if v_deferred is not null then
-    -- Left for later: no live executor knows the workflow. It costs no attempt.
-    update pgmq.q_workflow_execution_queue q set vt = public.fw_now() + interval '60 seconds' where q.msg_id = any (v_deferred);
+    -- Left for later: no live executor knows the workflow. It costs no attempt. As long again as the execution has waited, so that
+    -- what came shortly before its first executor is soon found, and what nobody may ever run is seldom looked at.
+    update pgmq.q_workflow_execution_queue q
+    set vt = public.fw_now() + least(greatest(public.fw_now() - e.created_at, interval '1 second'), interval '60 seconds')
+    from public.fw_workflow_executions e
+    where q.msg_id = any (v_deferred) and e.id = public.fw_to_uuid(q.message ->> 'execution_id');
   end if;
   if v_hidden is not null then
     update pgmq.q_workflow_execution_queue q set vt = r.lease_expires_at
@@ -93,4 +97,4 @@ begin
 end
 $$;
 comment on function public.fw_settle_messages(bigint[], text[]) is
-  'Internal: gives each of these messages, which the caller has locked, the outcome that it is due when it cannot simply run. Malformed, unknown or foreign: to the dead letters with the reason. Duplicate, or its execution completed or cancelled: dropped. Redriven by hand: its execution is revived. Running with a live lease: hidden until that ends. Lost lease: a failed attempt. Workflow unknown to every live executor: left for later.';
+  'Internal: gives each of these messages, which the caller has locked, the outcome that it is due when it cannot simply run. Malformed, unknown or foreign: to the dead letters with the reason. Duplicate, or its execution completed or cancelled: dropped. Redriven by hand: its execution is revived. Running with a live lease: hidden until that ends. Lost lease: a failed attempt. Workflow unknown to every live executor: left for as long again as the execution has waited since it was enqueued, between a second and a minute.';

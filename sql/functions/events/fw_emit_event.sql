@@ -44,7 +44,7 @@ begin
   with received as (
     update public.fw_execution_steps s set status = 'completed', output_data = p_payload, event_id = v_id, completed_at = v_clock
     from unnest(v_executions, v_steps) as w (execution_id, node_id)
-    where s.execution_id = w.execution_id and s.node_id = w.node_id and s.status = 'waiting'
+    where s.execution_id = any (array[w.execution_id]) and s.node_id = w.node_id and s.status = 'waiting'
       and (s.wake_at is null or s.wake_at > v_clock)
     returning s.execution_id
   )

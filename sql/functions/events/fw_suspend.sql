@@ -14,30 +14,28 @@ as $$
 #variable_conflict use_column
 declare
   v_batches uuid[];
-  v_ids uuid[];         -- of those that may be written, by id
-  v_items integer[];    -- and the place of each in the arguments
-  v_wake timestamptz[];
+  v_ids uuid[];         -- by place in the arguments; NULL for what may not be written
+  v_wake timestamptz[]; -- the same
   v_children uuid[];    -- by place in the waits; NULL for what is no child
   v_closed uuid[];
 begin
   v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
   perform public.fw_check_event_key(key) from unnest(p_wait_keys) as key where key is not null;
   -- While the batches are locked nobody else ends these runs, so what is read here stays true.
-  select array_agg(n.id), array_agg(n.item) into v_ids, v_items
+  select array_agg(n.id order by n.item) into v_ids
   from (
-    select distinct on (e.id) e.id, i.item
+    select i.item, case when row_number() over (partition by e.id order by i.item) = 1 then e.id end as id
     from unnest(p_execution_ids, p_batch_ids) with ordinality as i (id, batch_id, item)
-    join public.fw_workflow_executions e on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running'
-    where i.batch_id = any (v_batches)
-    order by e.id, i.item
+    left join public.fw_workflow_executions e
+      on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running' and i.batch_id = any (v_batches)
   ) n;
-  if v_ids is not null then
+  if array_remove(v_ids, null) <> '{}' then
     -- Before any message is locked, as fw_emit_event does, and in one order.
     perform pg_advisory_xact_lock(l.lock)
     from (
       select distinct public.fw_event_lock(e.organization_id, w.key) as lock
       from unnest(p_wait_items, p_wait_keys) as w (item, key)
-      join public.fw_workflow_executions e on e.id = v_ids[array_position(v_items, w.item)]
+      join public.fw_workflow_executions e on e.id = v_ids[w.item]
       where w.key is not null
       order by lock
     ) l;
@@ -55,38 +53,46 @@ begin
       w.key, w.child, w.wait_group, coalesce(w.wait_limit < row_number() over (partition by w.item, w.wait_group order by w.step_index), false)
     from unnest(p_wait_items, p_wait_names, p_wait_indexes, p_wait_ms, p_wait_until, p_wait_keys, v_children, p_wait_groups, p_wait_limits)
       as w (item, name, step_index, ms, until, key, child, wait_group, wait_limit)
-    join public.fw_workflow_executions e on e.id = v_ids[array_position(v_items, w.item)]
+    join public.fw_workflow_executions e on e.id = v_ids[w.item]
     on conflict (execution_id, node_id) do nothing;
     if exists (select from unnest(v_children) as child where child is not null) then
-      perform public.fw_create_children(v_children, p_wait_workflows, p_wait_inputs);
+      perform public.fw_create_children(
+        v_children, array(select v_ids[item] from unnest(p_wait_items) as item), p_wait_names, p_wait_workflows, p_wait_inputs);
     end if;
     -- An event that came before: the oldest that the execution has not received yet.
     update public.fw_execution_steps s set status = 'completed', output_data = found.payload, event_id = found.id, completed_at = public.fw_now()
     from unnest(p_wait_items, p_wait_names, p_wait_keys) as w (item, name, key)
     cross join lateral (
       select v.id, v.payload from public.fw_events v
-      where v.organization_id = (select e.organization_id from public.fw_workflow_executions e where e.id = v_ids[array_position(v_items, w.item)])
+      where v.organization_id = (select e.organization_id from public.fw_workflow_executions e where e.id = v_ids[w.item])
         and v.key = w.key and v.expires_at > public.fw_now()
         and not exists (
           select from public.fw_execution_steps had
-          where had.execution_id = v_ids[array_position(v_items, w.item)] and had.event_id = v.id)
+          where had.execution_id = v_ids[w.item] and had.event_id = v.id)
       order by v.id limit 1
     ) found
-    where w.key is not null and s.execution_id = v_ids[array_position(v_items, w.item)] and s.node_id = w.name and s.status = 'waiting';
+    where w.key is not null and s.execution_id = any (array[v_ids[w.item]]) and s.node_id = w.name and s.status = 'waiting';
 
     -- Visible again when the first of its waits is over; at once when one is already.
-    v_wake := array(
-      select coalesce((
-        select min(case when s.status = 'waiting' then coalesce(s.wake_at, 'infinity')
-          when s.wait_group is not null and exists (
-            select from public.fw_execution_steps other
-            where other.execution_id = s.execution_id and other.wait_group = s.wait_group and other.status = 'waiting') then 'infinity'
-          else public.fw_now() end)
+    -- By union, not by a join: without hashes that would be each with each.
+    select array_agg(coalesce(i.wake_at, public.fw_now()) order by i.item) into v_wake
+    from (
+      select w.item, min(w.wake_at) as wake_at
+      from (
+        select item, null::timestamptz as wake_at from generate_subscripts(v_ids, 1) as item
+        union all
+        select w.item, case when s.status = 'waiting' then coalesce(s.wake_at, 'infinity')
+          when s.wait_group is not null and (
+            select true from public.fw_execution_steps other
+            where other.execution_id = s.execution_id and other.wait_group = s.wait_group and other.status = 'waiting' limit 1) then 'infinity'
+          else public.fw_now() end
         from unnest(p_wait_items, p_wait_names) as w (item, name)
-        join public.fw_execution_steps s on s.execution_id = r.id and s.node_id = w.name
-        where w.item = r.item), public.fw_now())
-      from unnest(v_ids, v_items) as r (id, item));
-    update pgmq.q_workflow_execution_queue q set vt = r.wake_at
+        join public.fw_execution_steps s on s.execution_id = any (array[v_ids[w.item]]) and s.node_id = w.name
+      ) w
+      group by w.item
+    ) i;
+    -- Not read since it began to wait: whoever looks for what was claimed passes it over.
+    update pgmq.q_workflow_execution_queue q set vt = r.wake_at, read_ct = 0
     from unnest(v_ids, v_wake) as r (id, wake_at)
     join public.fw_workflow_executions e on e.id = r.id
     where q.msg_id = e.msg_id;
@@ -107,12 +113,11 @@ begin
     if v_closed is not null then
       perform public.fw_release_semaphores(v_closed);
     end if;
-    return query
-      select r.item, 'waiting'::text, case when r.wake_at < 'infinity' then greatest(0, ceil(extract(epoch from r.wake_at - public.fw_now()) * 1000))::bigint end
-      from unnest(v_items, v_wake) as r (item, wake_at);
   end if;
-  return query select item, 'fenced'::text, null::bigint from generate_subscripts(p_execution_ids, 1) as item
-    where item <> all (coalesce(v_items, '{}'));
+  return query
+    select r.item::integer, case when r.id is null then 'fenced' else 'waiting' end,
+      case when r.id is not null and r.wake_at < 'infinity' then greatest(0, ceil(extract(epoch from r.wake_at - public.fw_now()) * 1000))::bigint end
+    from unnest(v_ids, v_wake) with ordinality as r (id, wake_at, item);
 end
 $$;
 comment on function public.fw_suspend(uuid, uuid[], uuid[], integer[], text[], integer[], bigint[], timestamptz[], text[], text[], jsonb[], text[], integer[]) is

@@ -8,6 +8,7 @@ declare
   v_ids uuid[];
   v_reasons text[];
   v_execution public.fw_workflow_executions;
+  v_ended boolean;
   v_done boolean := false;
 begin
   -- Again when a claim came in between: what it runs is in a batch that was not locked then; or when children were born.
@@ -15,14 +16,15 @@ begin
     v_ids := array[p_execution_id] || array(select public.fw_descendants(array[p_execution_id]));
     v_reasons := array(select case when id = p_execution_id then v_reason else v_reason || ', with the execution that invoked it' end from unnest(v_ids) as id);
     if p_compensate then
-      v_done := v_done or p_execution_id in (select public.fw_compensate_executions(v_ids, v_reasons));
+      v_ended := p_execution_id in (select public.fw_compensate_executions(v_ids, v_reasons));
     else
-      v_done := v_done or exists (
+      v_ended := exists (
         select from public.fw_end_executions(
           v_ids, array_fill('cancelled'::public.fw_execution_status, array[cardinality(v_ids)]), v_reasons,
           array_fill(null::text, array[cardinality(v_ids)]), array_fill(false, array[cardinality(v_ids)])) e
         where e.execution_id = p_execution_id);
     end if;
+    v_done := v_done or v_ended;
     select * into v_execution from public.fw_workflow_executions e where e.id = p_execution_id;
     if not found then
       raise exception using errcode = 'FW003', message = format('there is no execution %s', coalesce(p_execution_id::text, 'NULL'));

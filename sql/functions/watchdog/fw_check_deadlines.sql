@@ -16,13 +16,18 @@ declare
   v_ids uuid[];
   v_actions text[];
   v_minutes integer[];
+  v_items uuid[];      -- and what works for them: a place for each pair
+  v_late uuid[];
+  v_outcomes text[];
+  v_reasons text[];
   v_organizations uuid[];
 begin
   if v_job is null then
     return;
   end if;
-  -- Only what has been claimed at least once has a deadline: the many that merely wait are passed over without a look at
-  -- their executions. A statement of its own, so that no plan can begin with all executions that there ever were.
+  -- Only what has been claimed, and has not begun to wait since, has a deadline: the many that wait for a turn, a time or an event
+  -- are passed over without a look at their executions. A statement of its own, so that no plan can begin with all executions
+  -- that there ever were.
   select array_agg(public.fw_to_uuid(q.message ->> 'execution_id')), array_agg(q.msg_id) into v_started, v_messages
   from pgmq.q_workflow_execution_queue q where q.read_ct > 0;
   select array_agg(l.id), array_agg(l.action), array_agg(l.minutes) into v_ids, v_actions, v_minutes
@@ -35,25 +40,33 @@ begin
     limit p_most
   ) l;
   if v_ids is not null then
+    -- What works for one that is late ends with it. One that is late itself ends for that reason first, as its workflow says.
+    select array_agg(i.id), array_agg(i.late_id), array_agg(i.action), array_agg(i.reason) into v_items, v_late, v_outcomes, v_reasons
+    from (
+      select 1 as rank, l.id, l.id as late_id, l.action, format('the deadline passed before the execution had finished (timeout %s minutes)', l.minutes) as reason
+      from unnest(v_ids, v_actions, v_minutes) as l (id, action, minutes)
+      union all
+      select 2, d.id, l.id, 'cancelled', 'cancelled: the execution that invoked it missed its deadline'
+      from unnest(v_ids) as l (id) cross join lateral public.fw_descendants(array[l.id]) as d (id)
+      order by rank
+    ) i;
     return query
       with ended as materialized (
-        select * from public.fw_end_executions(
-          v_ids,
-          array(select case a.action when 'cancel' then 'cancelled' else 'timed_out' end::public.fw_execution_status from unnest(v_actions) as a (action)),
-          array(select format('the deadline passed before the execution had finished (timeout %s minutes)', m.minutes) from unnest(v_minutes) as m (minutes)),
-          array_fill('TIMEOUT'::text, array[cardinality(v_ids)]),
-          array(select a.action = 'fail' from unnest(v_actions) as a (action)),
-          true)
+        select e.execution_id, e.organization_id, v_outcomes[e.place] as outcome from public.fw_end_executions(
+          v_items,
+          array(select case when o.outcome in ('cancel', 'cancelled') then 'cancelled' else 'timed_out' end::public.fw_execution_status from unnest(v_outcomes) as o (outcome)),
+          v_reasons,
+          array(select case when o.outcome <> 'cancelled' then 'TIMEOUT' end from unnest(v_outcomes) as o (outcome)),
+          array(select o.outcome = 'fail' from unnest(v_outcomes) as o (outcome)),
+          v_late) e
       ), escalated as (
-        select array_agg(e.organization_id) as organizations, array_agg(e.execution_id) as executions
-        from ended e where v_actions[array_position(v_ids, e.execution_id)] = 'escalate'
+        select array_agg(e.organization_id) as organizations, array_agg(e.execution_id) as executions from ended e where e.outcome = 'escalate'
       ), told as (
         select public.fw_give_notices('timed_out', x.organizations, x.executions, array_fill(
           'an execution missed its deadline and was ended as timed_out'::text, array[cardinality(x.executions)]))
         from escalated x where x.executions is not null
       )
-      select e.execution_id, e.organization_id, v_actions[array_position(v_ids, e.execution_id)]
-      from ended e left join told on true;
+      select e.execution_id, e.organization_id, e.outcome from ended e left join told on true;
   end if;
 
   with near as (
@@ -82,4 +95,4 @@ begin
 end
 $$;
 comment on function public.fw_check_deadlines(integer) is
-  'The timeout watchdog: ends executions whose deadline has passed, as their workflow says (fail: timed_out and dead-lettered; cancel: cancelled; escalate: timed_out, with a notice), and warns once of those that are near. At most p_most of each in a call. Returns what it did.';
+  'The timeout watchdog: ends executions whose deadline has passed, as their workflow says (fail: timed_out and dead-lettered; cancel: cancelled; escalate: timed_out, with a notice), each with the executions that it has invoked and that still live (cancelled), and warns once of those that are near. At most p_most of each in a call, those invoked not counted. Returns what it did: fail, cancel, escalate, cancelled or warned.';

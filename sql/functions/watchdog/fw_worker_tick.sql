@@ -55,8 +55,8 @@ begin
       group by r.organization_id
     ), reaped as (
       select r.organization_id, array_remove(array[
-        case when r.lost > 0 then format('%s executions lost their lease', r.lost) end,
-        case when r.returned > 0 then format('%s executions were offered and not taken', r.returned) end], null) as errors
+        case when r.lost > 0 then format(case r.lost when 1 then '%s execution lost its lease' else '%s executions lost their lease' end, r.lost) end,
+        case when r.returned > 0 then format(case r.returned when 1 then '%s execution was offered and not taken' else '%s executions were offered and not taken' end, r.returned) end], null) as errors
       from unnest(v_reaped, v_lost, v_returned) as r (organization_id, lost, returned)
     ), kept as (
       insert into public.fw_worker_tick_results (tick_id, organization_id, messages_processed, succeeded, failed, dlq_routed, errors)

@@ -1,6 +1,6 @@
 // What the tests of deadlines have in common.
 import type { TestDatabase } from '../../support/database.js'
-import { type Claimed, claimOne, enqueue, one, organization, type Queryable, workflow } from '../../support/sql.js'
+import { type Claimed, claimOne, enqueue, makeVisible, one, organization, type Queryable, workflow } from '../../support/sql.js'
 
 export interface Timeout {
   timeout_minutes?: number
@@ -82,3 +82,40 @@ export const notices = (on: Queryable, executionId: string): Promise<Notice[]> =
 
 export const isRunning = async (on: Queryable, organizationId: string): Promise<boolean> =>
   one(await on.query<{ worker_running: boolean }>('select worker_running from public.fw_module_settings where organization_id = $1', [organizationId])).worker_running
+
+/** Lets an execution wait for new children of these workflows, and for an hour, side by side; returns the children, in order. */
+export async function invoke(on: Queryable, x: string, held: Claimed, workflows: readonly string[]): Promise<string[]> {
+  const names = [...workflows.map((_, at) => `${held.execution_id} ${held.batch_id} ${at}`), `sleep ${held.batch_id}`]
+  const of = <T>(child: T, sleep: T) => [...workflows.map(() => child), sleep]
+  const rows = await on.query<{ outcome: string }>(
+    `select outcome from public.fw_suspend($1, array[$2::uuid], array[$3::uuid], array_fill(1, array[cardinality($4::text[])]), $4, $5::integer[],
+       $6::bigint[], array_fill(null::timestamptz, array[cardinality($4::text[])]), array_fill(null::text, array[cardinality($4::text[])]), $7::text[], $8::jsonb[],
+       array_fill(null::text, array[cardinality($4::text[])]), array_fill(null::integer, array[cardinality($4::text[])]))`,
+    [x, held.execution_id, held.batch_id, names, names.map((_, at) => at), of<number | null>(null, 3_600_000), [...workflows, null], of<string | null>('{}', null)],
+  )
+  if (one(rows).outcome !== 'waiting') throw new Error('it does not wait')
+  const children = await on.query<{ child_id: string }>(
+    'select child_id from public.fw_execution_steps where execution_id = $1 and node_id = any ($2) and child_id is not null order by step_index', [held.execution_id, names])
+  return children.map(({ child_id }) => child_id)
+}
+
+export interface Family extends Scene {
+  organizationId: string
+  /** The parent, which runs again although its child has not finished. */
+  held: Claimed
+  childName: string
+  child: string
+  childHeld: Claimed
+}
+
+/** A parent that runs again, because something else that it waited for is over, and its child, which runs too: each in a batch of its own. */
+export async function family(on: TestDatabase, timeout: Timeout = {}, childTimeout: Timeout = {}): Promise<Family> {
+  const childName = workflow()
+  const { name, organizationId, id } = await scene(on, timeout, { concurrency: 5 })
+  const policies = [{ name, ...timeout }, { name: childName, ...childTimeout }]
+  const x = one(await on.query<{ id: string }>('select public.fw_register_executor($1, $2) as id', ['test', JSON.stringify(policies)])).id
+  const child = one(await invoke(on, x, await claimOne(on, x), [childName]))
+  const childHeld = await claimOne(on, x)
+  await makeVisible(on, [id])
+  return { name, organizationId, x, id, held: await claimOne(on, x), childName, child, childHeld }
+}

@@ -3,12 +3,16 @@ import { type Claimed, claim, enqueue, execution, executor, makeVisible, one, or
 
 const database = sqlDatabase()
 
+/** Lets an execution have been enqueued an hour ago, so that it is left for a minute when nobody knows its workflow. */
+const anHourPasses = (id: string) => database.query("update public.fw_workflow_executions set created_at = created_at - interval '1 hour' where id = $1", [id])
+
 describe('a workflow that no live executor knows', () => {
   test('is left for later without an attempt, and is run once somebody knows it', async () => {
     const [known, unknown] = [workflow(), workflow()]
     const x = await executor(database, known)
     const organizationId = await organization(database)
     const id = one(await enqueue(database, unknown, organizationId))
+    await anHourPasses(id)
     expect(await claim(database, x)).toEqual([])
     const visible = 'select from pgmq.q_workflow_execution_queue where vt <= now() and message ->> $1 = $2'
     expect(await database.query(visible, ['execution_id', id])).toEqual([])
@@ -38,7 +42,7 @@ describe('a workflow that no live executor knows', () => {
     const [known, unknown] = [workflow(), workflow()]
     const x = await executor(database, known)
     const organizationId = await organization(database)
-    await enqueue(database, unknown, organizationId)
+    await anHourPasses(one(await enqueue(database, unknown, organizationId)))
     await claim(database, x)
     const later = await database.query(
       "select from pgmq.q_workflow_execution_queue where message ->> 'organization_id' = $1 and vt > now() + interval '30 seconds' and read_ct = 0",
@@ -53,6 +57,7 @@ describe('a workflow that no live executor knows', () => {
     const y = await executor(database, b)
     const organizationId = await organization(database)
     const id = one(await enqueue(database, b, organizationId))
+    await anHourPasses(id)
     const due = async () =>
       (await database.query("select from pgmq.q_workflow_execution_queue where message ->> 'execution_id' = $1 and vt <= now()", [id])).length === 1
     await claim(database, x)

@@ -1,36 +1,15 @@
-import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { claim, claimAsIs, enqueue, executor, organization, report, type Queryable, sqlDatabase, workflow } from '../../support/sql.js'
+import { rowsRead, type Watched, watchedSession } from '../../support/plans.js'
+import { claim, claimAsIs, enqueue, executor, organization, report, sqlDatabase, workflow } from '../../support/sql.js'
 
 const database = sqlDatabase()
 const name = workflow()
 
-interface Watched {
-  on: Queryable
-  /** Plans of the statements that `work` runs, those inside of functions included. */
-  plansOf: (work: () => Promise<unknown>) => Promise<string[]>
-  end: () => Promise<void>
-}
+const TABLES = ['q_workflow_execution_queue', 'fw_workflow_executions', 'fw_execution_steps', 'fw_worker_runs']
 
-async function watchedSession(): Promise<Watched> {
-  const client = new pg.Client({ connectionString: database.url })
-  await client.connect()
-  let plans: string[] = []
-  client.on('notice', ({ message }) => {
-    if (message?.includes('plan:') === true) plans.push(message)
-  })
-  await client.query("load 'auto_explain'; set auto_explain.log_nested_statements = on")
-  return {
-    on: { query: async <Row extends pg.QueryResultRow>(text: string, values?: unknown[]) => (await client.query<Row>(text, values)).rows },
-    plansOf: async (work) => {
-      plans = []
-      await client.query("set auto_explain.log_min_duration = 0; set client_min_messages = 'log'")
-      await work()
-      await client.query("set client_min_messages = 'warning'; set auto_explain.log_min_duration = -1")
-      return plans
-    },
-    end: () => client.end(),
-  }
+/** An index that is read from end to end has the right name too: what counts is how many rows were read for so many executions. */
+function expectFewRows(all: readonly string[], executions: number): void {
+  for (const table of TABLES) expect(rowsRead(all, table), table).toBeLessThan(10 * executions)
 }
 
 const touching = (all: readonly string[], table: string) => all.filter((plan) => plan.includes(` on ${table}`))
@@ -41,6 +20,7 @@ async function expectClaimIndex({ on, plansOf }: Watched): Promise<void> {
     expect(await claim(on, x, 100)).toHaveLength(100)
     expect(await claimAsIs(on, x, 100)).toHaveLength(100)
   })
+  expectFewRows(all, 200)
   const picks = touching(all, 'q_workflow_execution_queue').filter((plan) => plan.includes('LockRows'))
   expect(picks.length).toBeGreaterThan(0)
   expect(picks.filter((plan) => !plan.includes('Index Scan using fw_queue_organization_vt_idx'))).toEqual([])
@@ -53,6 +33,7 @@ async function expectPrimaryKeys({ on, plansOf }: Watched): Promise<void> {
   const results = held.map((each) => ({ ...each, output: 1, completed: [{ name: 'a', index: 0, output: 1 }] }))
   const all = await plansOf(async () => expect(await report(on, x, results)).toEqual([]))
   expect(touching(all, 'fw_workflow_executions').length).toBeGreaterThan(0)
+  expectFewRows(all, 200)
   expect(all.filter((plan) => /Seq Scan on (q_workflow|fw_)/.test(plan))).toEqual([])
   expect(all.filter((plan) => /Hash Join|Merge Join/.test(plan))).toEqual([])
   expect(touching(all, 'q_workflow_execution_queue').every((plan) => plan.includes('q_workflow_execution_queue_pkey'))).toBe(true)
@@ -62,13 +43,16 @@ let early: Watched
 
 // This session meets the tables empty, and keeps the plans that it makes then: they have to be right later too.
 beforeAll(async () => {
-  early = await watchedSession()
+  early = await watchedSession(database)
   const large = await organization(database, { batchSize: 50, concurrency: 100 })
   const x = await executor(early.on, name)
   await enqueue(early.on, name, large)
-  await report(early.on, x, await claim(early.on, x))
+  await enqueue(early.on, name, large, 20)
+  await early.on.query('analyze')
+  await report(early.on, x, await claim(early.on, x, 5))
+  await early.on.query('analyze')
+  await report(early.on, x, await claim(early.on, x, 5))
   await enqueue(database, name, large, 50_000)
-  await database.query('analyze')
 })
 
 afterAll(() => early.end())
@@ -90,13 +74,13 @@ describe.each([
 
   test('a claim finds its messages by the claim index, and nothing reads a table from end to end', async () => {
     await expectClaimIndex(early)
-    const late = await watchedSession()
+    const late = await watchedSession(database)
     await expectClaimIndex(late).finally(late.end)
   })
 
   test('a report reaches every row by a primary key', async () => {
     await expectPrimaryKeys(early)
-    const late = await watchedSession()
+    const late = await watchedSession(database)
     await expectPrimaryKeys(late).finally(late.end)
   })
 })

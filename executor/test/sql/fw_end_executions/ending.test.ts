@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { afterEach, describe, expect, test } from 'vitest'
 import { expectInvariantsZero } from '../../support/database.js'
 import { listening } from '../../support/listening.js'
-import { claim, enqueue, execution, messages, one, report, sqlDatabase } from '../../support/sql.js'
-import { isRunning, running, scene } from '../fw_check_deadlines/scene.js'
+import { claim, claimOne, enqueue, execution, messages, one, type Queryable, report, sqlDatabase, untilBlocked, withSessions } from '../../support/sql.js'
+import { invoke, isRunning, running, scene } from '../fw_check_deadlines/scene.js'
 
 const database = sqlDatabase()
 
@@ -16,8 +16,8 @@ interface Ending {
   error?: string
 }
 
-const end = (endings: readonly Ending[]) =>
-  database.query<{ execution_id: string; organization_id: string; was_running: boolean }>(
+const end = (endings: readonly Ending[], on: Queryable = database) =>
+  on.query<{ execution_id: string; organization_id: string; was_running: boolean; place: number }>(
     'select * from public.fw_end_executions($1::uuid[], $2::public.fw_execution_status[], $3::text[], $4::text[], $5::boolean[])',
     [
       endings.map(({ id }) => id),
@@ -36,7 +36,7 @@ describe('ending executions from outside', () => {
     const endings = ids.map((each, at): Ending => ({ id: each, status: at % 2 === 0 ? 'cancelled' : 'timed_out', dead: at % 2 === 1, error: `reason ${at}` }))
     const rows = await end(endings)
     const runs = new Set(held.map((row) => row.execution_id))
-    const expected = ids.map((each) => ({ execution_id: each, organization_id: organizationId, was_running: runs.has(each) }))
+    const expected = ids.map((each, at) => ({ execution_id: each, organization_id: organizationId, was_running: runs.has(each), place: at + 1 }))
     const sorted = (all: typeof rows) => all.toSorted((p, q) => (p.execution_id < q.execution_id ? -1 : 1))
     expect(sorted(rows)).toEqual(sorted(expected))
     for (const [at, each] of ids.entries()) {
@@ -73,5 +73,21 @@ describe('ending executions from outside', () => {
       await database.query<{ reason: string }>('select reason from public.fw_ended_executions($1::uuid[], $2::uuid[])', [[held.execution_id], [held.batch_id]]),
     )
     expect(reason).toBe(error)
+  })
+
+  test('wakes the one that waits for the last two of a map, also when they end at once', async () => {
+    const { name, organizationId, x, id } = await scene(database)
+    const children = await invoke(database, x, await claimOne(database, x), [name, name])
+    await database.query("update public.fw_execution_steps set wait_group = 'map' where execution_id = $1 and child_id is not null", [id])
+    await withSessions(database, 2, async (first, second) => {
+      await first.query('begin')
+      await end([{ id: children[0] ?? '', status: 'cancelled' }], first)
+      const ended = end([{ id: children[1] ?? '', status: 'cancelled' }], second)
+      await untilBlocked(database, second)
+      await first.query('commit')
+      expect(await ended).toHaveLength(1)
+    })
+    expect(await messages(database, organizationId)).toHaveLength(1)
+    expect(await claimOne(database, x)).toMatchObject({ execution_id: id })
   })
 })

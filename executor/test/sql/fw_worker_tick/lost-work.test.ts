@@ -60,7 +60,7 @@ describe('a lease that ran out', () => {
     await stop(x)
     expect(await isRunning(organizationId)).toBe(true)
     await expireLeases(database, [held])
-    expect((await tick(organizationId)).errors).toEqual(['1 executions lost their lease'])
+    expect((await tick(organizationId)).errors).toEqual(['1 execution lost its lease'])
     expect(await execution(database, id)).toMatchObject({
       status: 'retry_pending',
       retry_count: 1,
@@ -79,7 +79,7 @@ describe('a lease that ran out', () => {
     await database.query('select public.fw_save_worker_settings($1, false)', [organizationId])
     expect(await claim(database, x)).toEqual([])
     expect(await execution(database, id)).toMatchObject({ status: 'running' })
-    expect((await tick(organizationId)).errors).toEqual(['1 executions lost their lease'])
+    expect((await tick(organizationId)).errors).toEqual(['1 execution lost its lease'])
     expect(await execution(database, id)).toMatchObject({ status: 'retry_pending', retry_count: 1 })
     expect(await isRunning(organizationId)).toBe(false)
     // Nothing new starts for it.
@@ -91,7 +91,7 @@ describe('a lease that ran out', () => {
     await expireLeases(database, [await claimOne(database, x)])
     await stop(x)
     const first = await tick(organizationId)
-    expect(first.errors).toEqual(['1 executions lost their lease'])
+    expect(first.errors).toEqual(['1 execution lost its lease'])
     expect(await execution(database, id)).toMatchObject({ status: 'failed', retry_count: 0, error_category: 'TIMEOUT' })
     expect(one(await database.query('select * from public.fw_dlq where execution_id = $1', [id]))).toMatchObject({ error_category: 'TIMEOUT', attempt: '1' })
     expect(await messages(database, organizationId)).toEqual([])
@@ -160,7 +160,7 @@ describe('an offered batch that no one took', () => {
     expect(await execution(database, id)).toMatchObject({ status: 'running', retry_count: 1 })
     await stop(x)
     await elevenSecondsPass(organizationId)
-    expect((await tick(organizationId)).errors).toEqual(['1 executions were offered and not taken'])
+    expect((await tick(organizationId)).errors).toEqual(['1 execution was offered and not taken'])
     expect(await execution(database, id)).toMatchObject({ status: 'retry_pending', retry_count: 1, next_retry_at: expect.any(Date) as unknown })
     expect(one(await messages(database, organizationId)).message).toMatchObject({ attempt: 2 })
   })

@@ -1,0 +1,94 @@
+create or replace function public.fw_end_executions(
+  p_execution_ids uuid[], p_statuses public.fw_execution_status[], p_errors text[], p_categories text[], p_dead boolean[],
+  p_late_ids uuid[] default null
+) returns table (execution_id uuid, organization_id uuid, was_running boolean, place integer)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_locked uuid[];          -- those that are live, and how
+  v_locked_statuses public.fw_execution_status[];
+  v_locked_batches uuid[];
+  v_late uuid[];            -- of these those whose deadline has passed
+  v_items integer[];        -- places of those that are ended
+  v_running integer[];      -- and of these those that run
+  v_running_batches uuid[];
+  v_ended uuid[];
+  v_status public.fw_execution_status;
+  v_dead integer[];
+begin
+  select array_agg(l.execution_id), array_agg(l.status), array_agg(l.batch_id), array_agg(l.execution_id) filter (where l.deadline_at <= public.fw_now())
+  into v_locked, v_locked_statuses, v_locked_batches, v_late
+  from public.fw_lock_executions(p_execution_ids, true) l;
+  if p_late_ids is not null then
+    -- Each with all that work for it, or not at all: where one was born, or claimed, before the locks were held, it is left to the
+    -- next look. Whose message somebody has deleted holds up nothing. A statement of its own, which sees what is committed now.
+    v_late := array(
+      select late.id from unnest(v_late) as late (id)
+      where not exists (
+        select from public.fw_descendants(array[late.id]) as d (id)
+        join public.fw_workflow_executions e on e.id = d.id
+        join pgmq.q_workflow_execution_queue q on q.msg_id = e.msg_id
+        where d.id not in (select id from unnest(v_locked) as id)));
+  end if;
+  -- By union, not by a join: without hashes that would be each with each.
+  select array_agg(e.item order by e.id), array_agg(e.item order by e.id) filter (where e.status = 'running'),
+    array_agg(e.batch_id order by e.id) filter (where e.status = 'running')
+  into v_items, v_running, v_running_batches
+  from (
+    select u.id, min(u.item)::integer as item, max(u.status) as status, (array_agg(u.batch_id) filter (where u.status is not null))[1] as batch_id
+    from (
+      select i.id, i.item, null::public.fw_execution_status as status, null::uuid as batch_id
+      from unnest(p_execution_ids, p_late_ids) with ordinality as i (id, late_id, item)
+      where p_late_ids is null or i.late_id = any (v_late)
+      union all
+      select l.id, null, l.status, l.batch_id from unnest(v_locked, v_locked_statuses, v_locked_batches) as l (id, status, batch_id)
+    ) u
+    group by u.id
+    having count(u.item) > 0 and count(u.status) > 0
+  ) e;
+  if v_items is null then
+    return;
+  end if;
+
+  for v_status in select distinct p_statuses[item] from unnest(v_items) as item loop
+    v_dead := array(select item from unnest(v_items) as item where p_statuses[item] = v_status and p_dead[item]);
+    if cardinality(v_dead) > 0 then
+      perform public.fw_dead_letter(
+        array(select p_execution_ids[item] from unnest(v_dead) as item), array(select p_errors[item] from unnest(v_dead) as item),
+        array(select p_categories[item] from unnest(v_dead) as item), v_status);
+    end if;
+  end loop;
+  with ended as (
+    update public.fw_workflow_executions e set status = p_statuses[i.item], completed_at = public.fw_now(), next_retry_at = null,
+      last_error = p_errors[i.item], error_category = p_categories[i.item]
+    from unnest(v_items) as i (item)
+    where e.id = p_execution_ids[i.item] and not p_dead[i.item]
+    returning e.msg_id
+  )
+  delete from pgmq.q_workflow_execution_queue q using ended where q.msg_id = ended.msg_id;
+  v_ended := array(select p_execution_ids[item] from unnest(v_items) as item);
+  -- By array, not by a join: that would be planned as a walk over all steps while there are few.
+  update public.fw_execution_steps s set status = 'skipped', completed_at = public.fw_now()
+  where s.execution_id = any (v_ended) and s.status = 'waiting';
+
+  perform public.fw_tell_parents(v_ended);
+
+  if v_running is not null then
+    perform public.fw_leave_batches(
+      array(select p_execution_ids[item] from unnest(v_running) as item), v_running_batches,
+      array(select p_dead[item] from unnest(v_running) as item), array(select p_errors[item] from unnest(v_running) as item));
+  end if;
+  return query
+    select e.id, e.organization_id, coalesce(i.item = any (v_running), false), i.item
+    from unnest(v_items) as i (item) join public.fw_workflow_executions e on e.id = p_execution_ids[i.item];
+end
+$$;
+comment on function public.fw_end_executions(uuid[], public.fw_execution_status[], text[], text[], boolean[], uuid[]) is
+  'Internal: ends live executions from outside, a place in each array for each: its final status, why, and whether it is dead-lettered. Those that run lose their place in the batch, and their executor is told by NOTIFY fw_batch. p_late_ids: a place ends its execution only if the deadline of this one, the execution itself or one above it, has passed, and all that live below that one end with it; an execution may have several places, of which the first that applies counts. Returns what was ended, and by which place.';
