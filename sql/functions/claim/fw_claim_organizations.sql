@@ -26,7 +26,10 @@ declare
   v_positions integer[];
   v_batches uuid[];
   v_vts timestamptz[];
+  v_picked integer;
   v_claimed integer;
+  v_started_positions integer[];   -- what was claimed of it
+  v_started_batches uuid[];
   v_void text;
 begin
   v_places := public.fw_reserve_places(p_organizations, p_floors, p_room, p_wait);
@@ -73,13 +76,47 @@ begin
       update pgmq.q_workflow_execution_queue q set vt = v_now + make_interval(secs => v_places.leases[s.position]), read_ct = q.read_ct + 1
       from started s
       where q.msg_id = s.msg_id
-    ), opened as (
+    )
+    select s.batch_id, s.organization_id, v_places.leases[s.position], s.id, s.workflow_name, s.workflow_version, s.retry_count + 1, s.input,
+      case when s.started_at <> v_now then public.fw_resume_steps(s.id) end, s.compensating
+    from started s;
+  get diagnostics v_claimed = row_count;
+
+  -- All that was picked, unless some of it could not simply run.
+  v_picked := coalesce(cardinality(v_message_ids), 0);
+  if v_claimed < v_picked then
+    select array_agg(p.position), array_agg(p.batch_id) into v_started_positions, v_started_batches
+    from unnest(v_message_ids, v_execution_ids, v_positions, v_batches) as p (msg_id, id, position, batch_id)
+    join public.fw_workflow_executions e on e.id = p.id and e.batch_id = p.batch_id and e.msg_id = p.msg_id;
+  else
+    v_started_positions := v_positions;
+    v_started_batches := v_batches;
+  end if;
+
+  if v_places.batches = 1 and cardinality(v_places.organizations) = 1 then
+    -- By far the most frequent: there is nothing to count, and the statements are cheap to start.
+    if v_claimed > 0 then
       insert into public.fw_worker_runs
         (id, organization_id, executor_id, size, open, semaphore_epoch, semaphore_places, lease_seconds, lease_expires_at, taken_at)
-      select s.batch_id, s.organization_id, p_executor_id, count(*), count(*), v_places.epochs[s.position], v_places.places[s.position],
-        v_places.leases[s.position], v_now + make_interval(secs => v_places.leases[s.position]), case when p_executor_id is not null then v_now end
-      from started s
-      group by s.batch_id, s.organization_id, s.position
+      values (v_batch_ids[1], v_places.organizations[1], p_executor_id, v_claimed, v_claimed, v_places.epochs[1], v_places.places[1],
+        v_places.leases[1], v_now + make_interval(secs => v_places.leases[1]), case when p_executor_id is not null then v_now end);
+    end if;
+    update public.fw_module_settings s set
+      worker_running = s.worker_running or v_claimed > 0,
+      worker_last_run_at = case when v_claimed > 0 then v_now else s.worker_last_run_at end,
+      worker_last_batch_size = case when v_claimed > 0 then v_claimed else s.worker_last_batch_size end,
+      worker_has_more = v_picked = v_places.quotas[1],
+      worker_claim_floor = coalesce(v_vts[v_picked], s.worker_claim_floor)
+    where s.organization_id = v_places.organizations[1] and (v_picked > 0 or s.worker_has_more);
+  else
+    with opened as (
+      insert into public.fw_worker_runs
+        (id, organization_id, executor_id, size, open, semaphore_epoch, semaphore_places, lease_seconds, lease_expires_at, taken_at)
+      select s.batch_id, v_places.organizations[s.position], p_executor_id, count(*), count(*), v_places.epochs[s.position],
+        v_places.places[s.position], v_places.leases[s.position], v_now + make_interval(secs => v_places.leases[s.position]),
+        case when p_executor_id is not null then v_now end
+      from unnest(v_started_positions, v_started_batches) as s (position, batch_id)
+      group by s.batch_id, s.position
       returning organization_id, size
     ), tally as (
       -- By union, not by joins: their cost grows in line with the organizations. All batches of one but the last are full.
@@ -93,24 +130,20 @@ begin
         select r.organization_id, null, null, r.size from opened r
       ) t
       group by t.organization_id
-    ), noted as (
-      update public.fw_module_settings s set
-        worker_running = s.worker_running or t.last_size is not null,
-        worker_last_run_at = case when t.last_size is not null then v_now else s.worker_last_run_at end,
-        worker_last_batch_size = coalesce(t.last_size, s.worker_last_batch_size),
-        worker_has_more = t.picked = t.quota,
-        worker_claim_floor = coalesce(t.last_vt, s.worker_claim_floor)
-      from tally t
-      where s.organization_id = t.organization_id and t.quota > 0 and (t.picked > 0 or s.worker_has_more)
     )
-    select s.batch_id, s.organization_id, v_places.leases[s.position], s.id, s.workflow_name, s.workflow_version, s.retry_count + 1, s.input,
-      case when s.started_at <> v_now then public.fw_resume_steps(s.id) end, s.compensating
-    from started s;
-  get diagnostics v_claimed = row_count;
+    update public.fw_module_settings s set
+      worker_running = s.worker_running or t.last_size is not null,
+      worker_last_run_at = case when t.last_size is not null then v_now else s.worker_last_run_at end,
+      worker_last_batch_size = coalesce(t.last_size, s.worker_last_batch_size),
+      worker_has_more = t.picked = t.quota,
+      worker_claim_floor = coalesce(t.last_vt, s.worker_claim_floor)
+    from tally t
+    where s.organization_id = t.organization_id and t.quota > 0 and (t.picked > 0 or s.worker_has_more);
+  end if;
 
   -- What cannot simply run (malformed, duplicate, finished, lost lease, redriven by hand …) is settled here and now. It is
   -- what was picked and is still visible.
-  if v_claimed < cardinality(v_message_ids) then
+  if v_claimed < v_picked then
     v_void := public.fw_settle_messages(array(
       select q.msg_id from pgmq.q_workflow_execution_queue q where q.msg_id = any (v_message_ids) and q.vt <= v_now order by q.msg_id),
       p_live_workflows);

@@ -19,16 +19,26 @@ begin
   -- The row lock makes the semaphore exact. An organization that another claim is serving is skipped; if that leaves none,
   -- the first is waited for, since losing a race is not the same as having no work.
   for v_try in 1..2 loop
-    select array_agg(s.organization_id), array_agg(coalesce(p_floors[s.position], s.worker_claim_floor)), array_agg(s.fw_worker_batch_size),
-      array_agg(s.fw_worker_visibility_timeout_seconds), array_agg(s.worker_semaphore_epoch),
-      array_agg(s.fw_worker_batch_size * s.fw_worker_concurrency), sum(s.fw_worker_batch_size), bool_or(s.worker_running)
-    into organizations, floors, batch_sizes, leases, epochs, places, v_quantum, v_is_running
-    from (
-      select array_position(p_organizations, s.organization_id) as position, s.* from public.fw_module_settings s
-      where s.organization_id = any (p_organizations) and s.fw_execution_worker_enabled
-      order by position
-      for no key update of s skip locked
-    ) s;
+    if cardinality(p_organizations) = 1 then
+      select array[s.organization_id], array[coalesce(p_floors[1], s.worker_claim_floor)], array[s.fw_worker_batch_size],
+        array[s.fw_worker_visibility_timeout_seconds], array[s.worker_semaphore_epoch], array[s.fw_worker_batch_size * s.fw_worker_concurrency],
+        s.fw_worker_batch_size, s.worker_running
+      into organizations, floors, batch_sizes, leases, epochs, places, v_quantum, v_is_running
+      from public.fw_module_settings s
+      where s.organization_id = p_organizations[1] and s.fw_execution_worker_enabled
+      for no key update of s skip locked;
+    else
+      select array_agg(s.organization_id), array_agg(coalesce(p_floors[s.position], s.worker_claim_floor)), array_agg(s.fw_worker_batch_size),
+        array_agg(s.fw_worker_visibility_timeout_seconds), array_agg(s.worker_semaphore_epoch),
+        array_agg(s.fw_worker_batch_size * s.fw_worker_concurrency), sum(s.fw_worker_batch_size), bool_or(s.worker_running)
+      into organizations, floors, batch_sizes, leases, epochs, places, v_quantum, v_is_running
+      from (
+        select array_position(p_organizations, s.organization_id) as position, s.* from public.fw_module_settings s
+        where s.organization_id = any (p_organizations) and s.fw_execution_worker_enabled
+        order by position
+        for no key update of s skip locked
+      ) s;
+    end if;
     exit when organizations is not null or not p_wait or v_try = 2 or not public.fw_wait_for_organization(p_organizations[1]);
   end loop;
   batches := 0;

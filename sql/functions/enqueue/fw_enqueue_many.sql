@@ -10,14 +10,9 @@ create or replace function public.fw_enqueue_many(
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  v_id uuid;
 begin
-  foreach v_id in array public.fw_create_executions(
-    p_workflow, p_inputs, p_organization_id, p_idempotency_keys, p_delay, p_metadata, p_workflow_version)
-  loop
-    return next v_id;
-  end loop;
+  return query select unnest(public.fw_create_executions(
+    p_workflow, p_inputs, p_organization_id, p_idempotency_keys, p_delay, p_metadata, p_workflow_version));
 end
 $$;
 comment on function public.fw_enqueue_many(text, jsonb[], uuid, text[], interval, jsonb, text) is

@@ -18,6 +18,7 @@ declare
   v_organizations uuid[];
   v_done_items integer[];      -- places of the executions that are done
   v_done_messages bigint[];
+  v_done integer;              -- executions; one may have several places
   v_refused integer;
   v_has_parents boolean;       -- somebody waits for one that is done
   v_closed uuid[];
@@ -41,6 +42,7 @@ begin
     update public.fw_workflow_executions e set status = 'completed', output = p_outputs[i.item], completed_at = public.fw_now()
     from unnest(v_done_items) as i (item)
     where e.id = p_execution_ids[i.item];
+    get diagnostics v_done = row_count;
   end if;
 
   if cardinality(p_step_items) > 0 then
@@ -53,16 +55,24 @@ begin
   end if;
 
   if v_done_items is not null then
-    with tally as (
-      select p_batch_ids[i.item] as batch_id, count(distinct p_execution_ids[i.item]) as done from unnest(v_done_items) as i (item) group by 1
-    ), closed as (
-      update public.fw_worker_runs r set open = r.open - t.done, succeeded = r.succeeded + t.done,
-        finished_at = case when r.open = t.done then public.fw_now() end,
-        finished_xid = case when r.open = t.done then pg_current_xact_id() end
-      from tally t where r.id = t.batch_id
-      returning r.organization_id, r.finished_at
-    )
-    select array_agg(distinct c.organization_id) into v_closed from closed c where c.finished_at is not null;
+    if cardinality(v_batches) = 1 then
+      update public.fw_worker_runs r set open = r.open - v_done, succeeded = r.succeeded + v_done,
+        finished_at = case when r.open = v_done then public.fw_now() end,
+        finished_xid = case when r.open = v_done then pg_current_xact_id() end
+      where r.id = v_batches[1]
+      returning case when r.finished_at is not null then array[r.organization_id] end into v_closed;
+    else
+      with tally as (
+        select p_batch_ids[i.item] as batch_id, count(distinct p_execution_ids[i.item]) as done from unnest(v_done_items) as i (item) group by 1
+      ), closed as (
+        update public.fw_worker_runs r set open = r.open - t.done, succeeded = r.succeeded + t.done,
+          finished_at = case when r.open = t.done then public.fw_now() end,
+          finished_xid = case when r.open = t.done then pg_current_xact_id() end
+        from tally t where r.id = t.batch_id
+        returning r.organization_id, r.finished_at
+      )
+      select array_agg(distinct c.organization_id) into v_closed from closed c where c.finished_at is not null;
+    end if;
     if v_closed is not null then
       v_void := public.fw_release_semaphores(v_closed);
     end if;

@@ -27,6 +27,20 @@ describe('a second message for an execution', () => {
     expect(await report(database, x, claimed)).toEqual([])
   })
 
+  test('that the same claim picked, beside work of another organization, has no place in the batch', async () => {
+    const { name, x, id, duplicate } = await scene()
+    await enqueue(database, name, await organization(database))
+    await sendRaw(database, duplicate)
+    const claimed = await claim(database, x)
+    expect(claimed).toHaveLength(2)
+    expect(await database.query('select size, open from public.fw_worker_runs where id = any ($1)', [claimed.map((row) => row.batch_id)])).toEqual([
+      { size: 1, open: 1 },
+      { size: 1, open: 1 },
+    ])
+    expect(claimed.map((row) => row.execution_id)).toContain(id)
+    expect(await report(database, x, claimed)).toEqual([])
+  })
+
   test('that waits for its retry is dropped, and does not bring the retry forward', async () => {
     const { x, id, duplicate } = await scene()
     await reportFailures(database, x, [{ ...(await claimOne(database, x)), delayMs: 3_600_000 }])
