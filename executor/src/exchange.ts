@@ -10,6 +10,7 @@ import type { Logger } from './logger.js'
 import { troubleOf } from './database-errors.js'
 import { Delivery, type Gone } from './delivery.js'
 import { ExecutionEndedError, LeaseLostError } from './errors.js'
+import { Looks } from './looks.js'
 import { type Item, Outbox, PATIENCE_MS } from './outbox.js'
 import * as protocol from './protocol.js'
 import type { Outcome } from './outcome.js'
@@ -33,14 +34,7 @@ export interface ExchangeOptions {
 
 const MOST_ITEMS = 1000
 const MOST_HINTS = 50
-/**
- * After the first claim that found too little, another look this much later: an enqueue beside it did not know yet that
- * somebody waits for its NOTIFY. So it is after each that found some work that no NOTIFY had announced.
- */
-const RECHECK_MS = 100
 const LONGEST_PAUSE_MS = 2000
-const LATER_IS_LEFT_TO_POLLS_MS = 60_000
-const LOOKS_APART_MS = 10
 
 export class Exchange {
   readonly #options: ExchangeOptions
@@ -49,8 +43,9 @@ export class Exchange {
   readonly #lanes = new Set<Promise<void>>()
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly #hints = new Set<string>()
-  /** Times, by performance.now(), at which there is a look for work. */
-  readonly #looks = new Set<number>()
+  readonly #looks = new Looks(() => {
+    this.lookForWork()
+  })
   readonly #held = new Set<Run>()
   /** Places that claims on their way may fill. */
   #reserved = 0
@@ -64,7 +59,6 @@ export class Exchange {
   #closed = false
   #scheduled = false
   #isPatient = false
-  #isRechecking = false
   #pauseUntil = 0
   #troubles = 0
   #lastClaim = 0
@@ -166,6 +160,7 @@ export class Exchange {
   /** Sends nothing more. What has not arrived is left to the leases. */
   async close(): Promise<void> {
     this.#closed = true
+    this.#looks.stop()
     for (const timer of this.#timers) clearTimeout(timer)
     await Promise.all(this.#lanes)
   }
@@ -257,7 +252,7 @@ export class Exchange {
   async #sendItems(client: pg.PoolClient, items: Item[], ending: number): Promise<'fine' | 'broken'> {
     const { refusals, laterMs } = await this.#delivery.send(client, items)
     this.#ending -= ending
-    for (const milliseconds of laterMs) if (milliseconds < LATER_IS_LEFT_TO_POLLS_MS) this.#lookLater(milliseconds)
+    for (const milliseconds of laterMs) this.#looks.later(milliseconds)
     const unanswered = refusals.find((error) => troubleOf(error) !== 'data')
     if (unanswered !== undefined) return this.#pause(unanswered)
     return refusals.length > 0 ? 'broken' : 'fine'
@@ -282,7 +277,7 @@ export class Exchange {
     this.#plenty = claims.length >= room / 2
     // One hinted organization has had all the room; of several, one may have more than its share.
     if (this.#plenty || (hints.length > 1 && claims.length > 0)) this.lookForWork()
-    else if (!wasIdle || (claims.length > 0 && hints.length === 0)) this.#recheck()
+    else if (!wasIdle || (claims.length > 0 && hints.length === 0)) this.#looks.recheck()
     for (const claim of claims) this.#held.add(this.#options.onClaim(claim))
     return 'fine'
   }
@@ -295,26 +290,6 @@ export class Exchange {
     } catch (error) {
       return this.#pause(error)
     }
-  }
-
-  #recheck(): void {
-    if (this.#isRechecking) return
-    this.#isRechecking = true
-    this.#after(RECHECK_MS, () => {
-      this.#isRechecking = false
-      this.lookForWork()
-    })
-  }
-
-  /** One look for all that is due at about the same time. */
-  #lookLater(milliseconds: number): void {
-    const time = Math.ceil((performance.now() + milliseconds) / LOOKS_APART_MS) * LOOKS_APART_MS
-    if (this.#looks.has(time)) return
-    this.#looks.add(time)
-    this.#after(time - performance.now(), () => {
-      this.#looks.delete(time)
-      this.lookForWork()
-    })
   }
 
   #gone(run: Run, how: Parameters<ExchangeOptions['onGone']>[1]): void {

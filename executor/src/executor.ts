@@ -2,12 +2,14 @@
 import { hostname } from 'node:os'
 import pg from 'pg'
 import { troubleOf } from './database-errors.js'
-import { type Duration, LONGEST_TIMER_MS, toMilliseconds } from './duration.js'
+import { LONGEST_TIMER_MS, toMilliseconds } from './duration.js'
 import { ExecutorStoppedError, UsageError } from './errors.js'
 import { Exchange } from './exchange.js'
+import { byName, checkCounts, type ExecutorOptions, type ExecutorStats, type StopOptions } from './executor-options.js'
 import { Jobs } from './jobs.js'
 import { Leases } from './leases.js'
 import { boundLogger, defaultLogger, type Logger } from './logger.js'
+import { Offers } from './offers.js'
 import { Progress } from './progress.js'
 import * as protocol from './protocol.js'
 import type { Outcome } from './outcome.js'
@@ -17,56 +19,9 @@ import { describer } from './thrown.js'
 import { Wakeup } from './wakeup.js'
 import type { Workflow } from './workflow.js'
 
-export interface ExecutorOptions {
-  connectionString: string
-  /** What this executor can run. */
-  workflows: readonly Workflow[]
-  /** Most executions in flight. Default: 100. */
-  concurrency?: number
-  /** Connections that claims and reports go over. Default: 2. */
-  lanes?: number
-  /** Most connections for transaction steps. Default: 10. */
-  poolSize?: number
-  /** How often an idle executor looks for work by itself. Default: '1s'. */
-  pollInterval?: Duration
-  /** Shown to administrators. Default: host name and process id. */
-  name?: string
-  /** Any pino logger. Default: warnings and errors, as JSON lines on standard error. */
-  logger?: Logger
-  /** Changes the text of an error before it is kept or logged, so that no secret is. Default: as it is. */
-  redact?: (error: string) => string
-  /** Keeps the stack of an error with its text. Default: false. */
-  errorStacks?: boolean
-}
-
-export interface StopOptions {
-  /** How long running executions may take to finish; what is left then is handed back, at no attempt. Default: '30s'. */
-  timeout?: Duration
-}
-
-/** Counts since the start. */
-export interface ExecutorStats {
-  claimed: number
-  completed: number
-  /** Failed attempts that will be retried. */
-  retried: number
-  deadLettered: number
-  /** Began to wait: for a time, or for an event. */
-  waiting: number
-  /** Handed back. */
-  released: number
-  /** Runs whose lease was lost. */
-  fenced: number
-  /** Runs whose execution was ended from outside: it missed its deadline or was cancelled. */
-  ended: number
-  inFlight: number
-}
-
 /** A claim or a report that takes longer has lost its server; the connection is given up and all is sent again. */
 const ANSWER_MS = 30_000
 const CONNECT_MS = 10_000
-/** Offers to remember; older ones have been taken by others, or taken back. */
-const MOST_OFFERS = 1000
 
 export class Executor {
   readonly #capacity: number
@@ -83,9 +38,7 @@ export class Executor {
   readonly #jobs: Jobs
   readonly #support: RunSupport
   readonly #progress: Progress
-  /** Batches that were offered while there was no room. */
-  readonly #offers: string[] = []
-  #taking: Promise<void> | undefined
+  readonly #offers: Offers
   #id = ''
   #poll: NodeJS.Timeout | undefined
   #state: 'new' | 'running' | 'stopping' | 'stopped' = 'new'
@@ -97,9 +50,7 @@ export class Executor {
   constructor(options: ExecutorOptions) {
     const { connectionString, concurrency = 100, lanes = 2, poolSize = 10 } = options
     this.#workflows = byName(options.workflows)
-    for (const [what, value] of Object.entries({ concurrency, lanes, poolSize })) {
-      if (!Number.isInteger(value) || value < 1) throw new UsageError(`${what} is ${value}; allowed are whole numbers from 1`)
-    }
+    checkCounts({ concurrency, lanes, poolSize })
     this.#capacity = concurrency
     this.#logger = options.logger ?? defaultLogger()
     this.#name = options.name ?? `${hostname()}:${process.pid}`
@@ -117,7 +68,7 @@ export class Executor {
       onGone: (run, how) => {
         this.#leases.remove(run)
         this.#counts[how === 'retry_pending' ? 'retried' : how === 'failed' ? 'deadLettered' : how]++
-        this.#takeOffers()
+        this.#offers.take()
       },
       onUnknown: () => this.#register(),
     })
@@ -132,6 +83,16 @@ export class Executor {
         this.#exchange.cancel(ended)
       },
     })
+    this.#offers = new Offers({
+      sql: this.#lanePool,
+      logger: this.#logger,
+      executorId: () => this.#id,
+      room: () => (this.#state === 'running' ? Math.max(0, this.#capacity - this.#exchange.inFlight) : 0),
+      knows: (workflowName) => this.#workflows.has(workflowName),
+      onClaim: (claim, askedAt) => {
+        this.#exchange.add(this.#run(claim, askedAt))
+      },
+    })
     this.#jobs = new Jobs({ pool: this.#lanePool, logger: this.#logger, executorId: () => this.#id, name: this.#name })
     this.#wakeup = new Wakeup({
       connectionString,
@@ -140,9 +101,7 @@ export class Executor {
         this.#exchange.lookForWork(organizationId)
       },
       onBatch: (batchId) => {
-        this.#offers.push(batchId)
-        if (this.#offers.length > MOST_OFFERS) this.#offers.shift()
-        this.#takeOffers()
+        this.#offers.add(batchId)
       },
       onEnded: (ended) => {
         this.#exchange.cancel(ended)
@@ -221,7 +180,7 @@ export class Executor {
     this.#exchange.stopClaiming()
     await this.#wakeup.stop()
     await this.#jobs.stop()
-    await this.#taking
+    await this.#offers.settled()
     await this.#finish(timeoutMs)
     await this.#leases.stop()
     await this.#progress.stop()
@@ -282,36 +241,6 @@ export class Executor {
     else this.#exchange.end(run, outcome)
   }
 
-  /** Takes what was offered, one batch after the other, as far as there is room. */
-  #takeOffers(): void {
-    if (this.#offers.length === 0 || this.#taking !== undefined) return
-    this.#taking = this.#takeWhileThereIsRoom().finally(() => {
-      this.#taking = undefined
-    })
-  }
-
-  async #takeWhileThereIsRoom(): Promise<void> {
-    while (this.#state === 'running' && this.#exchange.inFlight < this.#capacity) {
-      const batchId = this.#offers.shift()
-      if (batchId === undefined) return
-      await this.#take(batchId)
-    }
-  }
-
-  async #take(batchId: string): Promise<void> {
-    try {
-      const askedAt = performance.now()
-      const claims = await protocol.takeBatch(this.#lanePool, this.#id, batchId)
-      // It was offered to everyone: there may be more in it than has room here, and what only other executors know.
-      const own = claims.filter(({ workflowName }) => this.#workflows.has(workflowName)).slice(0, this.#capacity - this.#exchange.inFlight)
-      for (const claim of own) this.#exchange.add(this.#run(claim, askedAt))
-      const others = claims.filter((claim) => !own.includes(claim))
-      if (others.length > 0) await protocol.release(this.#lanePool, this.#id, others)
-    } catch (error) {
-      this.#logger.warn({ err: error, batchId }, 'an offered batch could not be taken')
-    }
-  }
-
   #register(): Promise<void> {
     const policies = [...this.#workflows.values()].map(({ policy }) => policy)
     this.#registering ??= protocol
@@ -356,13 +285,6 @@ async function untilAnswered(run: Run, ask: () => Promise<boolean>): Promise<boo
       await sleep(200 + 300 * Math.random())
     }
   }
-}
-
-function byName(workflows: readonly Workflow[]): Map<string, Workflow> {
-  if (workflows.length === 0) throw new UsageError('an executor needs at least one workflow')
-  const named = new Map(workflows.map((each) => [each.name, each]))
-  if (named.size < workflows.length) throw new UsageError('two workflows have the same name')
-  return named
 }
 
 function sleep(milliseconds: number): Promise<void> {

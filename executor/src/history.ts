@@ -28,7 +28,7 @@ export class History {
   readonly #onlyRecorded: Error | undefined
   readonly #names = new Set<string>()
   /** How often a name was used, where more than once. */
-  readonly #uses = new Map<string, number>()
+  #uses: Map<string, number> | undefined
   /** So far each step of this run was recorded, and one followed the other. What comes next must be what came next then. */
   #isReplay = true
 
@@ -59,9 +59,9 @@ export class History {
 
   #numbered(name: string): Place {
     let numbered = name
-    let use = this.#uses.get(name) ?? 1
+    let use = this.#uses?.get(name) ?? 1
     while (this.#names.has(numbered)) numbered = `${name}#${++use}`
-    if (use > 1) this.#uses.set(name, use)
+    if (use > 1) (this.#uses ??= new Map()).set(name, use)
     const index = this.#names.size
     this.#names.add(numbered)
     return { name: numbered, index }

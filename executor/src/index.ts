@@ -22,7 +22,8 @@ export {
   UsageError,
   WorkerError,
 } from './errors.js'
-export { Executor, type ExecutorOptions, type ExecutorStats, type StopOptions } from './executor.js'
+export { Executor } from './executor.js'
+export type { ExecutorOptions, ExecutorStats, StopOptions } from './executor-options.js'
 export type { Logger } from './logger.js'
 export { migrate, type MigrateOptions, type MigrateResult } from './migrate/index.js'
 export { isWorkflow, type RetryPolicy, workflow, type Workflow, type WorkflowOptions } from './workflow.js'

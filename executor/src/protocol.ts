@@ -29,17 +29,11 @@ export async function stopExecutor(sql: Queryable, executorId: string): Promise<
 type ClaimRow = [string, string, number, string, string, string | null, number, unknown, Claim['steps'] | null, Compensating | null]
 
 function toClaims({ rows }: { rows: ClaimRow[] }): Claim[] {
-  return rows.map(([batchId, organizationId, leaseSeconds, executionId, workflowName, , attempt, input, steps, compensating]) => ({
-    batchId,
-    organizationId,
-    leaseMs: leaseSeconds * 1000,
-    executionId,
-    workflowName,
-    attempt,
-    input,
-    steps: steps ?? [],
-    ...(compensating === null ? {} : { compensating }),
-  }))
+  return rows.map(([batchId, organizationId, leaseSeconds, executionId, workflowName, , attempt, input, steps, compensating]) => {
+    const claim: Claim = { batchId, organizationId, leaseMs: leaseSeconds * 1000, executionId, workflowName, attempt, input, steps: steps ?? [] }
+    if (compensating !== null) claim.compensating = compensating
+    return claim
+  })
 }
 
 /** @param organizations those that a NOTIFY has named */

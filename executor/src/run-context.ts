@@ -26,18 +26,8 @@ export class RunContext implements Context {
   readonly executionId: string
   readonly organizationId: string
   readonly attempt: number
-  // Fields, so that a handler may take them out of the context.
+  // A field, and below getters, so that a handler may take them out of the context; most handlers need only this one.
   readonly step: Context['step']
-  readonly transaction: Context['transaction']
-  readonly sleep: Context['sleep']
-  readonly sleepUntil: Context['sleepUntil']
-  readonly waitForEvent: Context['waitForEvent']
-  readonly invoke: Context['invoke']
-  readonly map: Context['map']
-  readonly now: Context['now']
-  readonly random: Context['random']
-  readonly uuid: Context['uuid']
-  readonly progress: Context['progress']
   readonly #operations: ContextOperations
 
   constructor(claim: Claim, operations: ContextOperations) {
@@ -46,16 +36,56 @@ export class RunContext implements Context {
     this.attempt = claim.attempt
     this.#operations = operations
     this.step = (name, fn, options) => operations.step(name, fn, options)
-    this.transaction = (name, fn) => operations.transaction(name, fn)
-    this.sleep = (duration) => operations.sleep(duration)
-    this.sleepUntil = (time) => operations.sleepUntil(time)
-    this.waitForEvent = (key, options) => operations.waitForEvent(key, options)
-    this.invoke = (workflow, input) => operations.invoke(workflow, input)
-    this.map = (items, work, options) => operations.map(items, work, options)
-    this.now = () => operations.now()
-    this.random = () => operations.random()
-    this.uuid = () => operations.uuid()
-    this.progress = (fraction, text) => {
+  }
+
+  get transaction(): Context['transaction'] {
+    const operations = this.#operations
+    return (name, fn) => operations.transaction(name, fn)
+  }
+
+  get sleep(): Context['sleep'] {
+    const operations = this.#operations
+    return (duration) => operations.sleep(duration)
+  }
+
+  get sleepUntil(): Context['sleepUntil'] {
+    const operations = this.#operations
+    return (time) => operations.sleepUntil(time)
+  }
+
+  get waitForEvent(): Context['waitForEvent'] {
+    const operations = this.#operations
+    return (key, options) => operations.waitForEvent(key, options)
+  }
+
+  get invoke(): Context['invoke'] {
+    const operations = this.#operations
+    return (workflow, input) => operations.invoke(workflow, input)
+  }
+
+  get map(): Context['map'] {
+    const operations = this.#operations
+    return (items, work, options) => operations.map(items, work, options)
+  }
+
+  get now(): Context['now'] {
+    const operations = this.#operations
+    return () => operations.now()
+  }
+
+  get random(): Context['random'] {
+    const operations = this.#operations
+    return () => operations.random()
+  }
+
+  get uuid(): Context['uuid'] {
+    const operations = this.#operations
+    return () => operations.uuid()
+  }
+
+  get progress(): Context['progress'] {
+    const operations = this.#operations
+    return (fraction, text) => {
       operations.progress(fraction, text)
     }
   }

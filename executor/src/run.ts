@@ -53,7 +53,8 @@ export class Run implements ContextOperations {
   readonly #workflow: Workflow
   readonly #support: RunSupport
   readonly #history: History
-  readonly #compensations = new Compensations()
+  /** Made for the first step that has one, or was compensated: most runs have none. */
+  #compensations: Compensations | undefined
   #stopped: LeaseLostError | ExecutionEndedError | ExecutorStoppedError | undefined
   /** Made when somebody asks for the signal: most runs never do. */
   #abort: AbortController | undefined
@@ -93,7 +94,8 @@ export class Run implements ContextOperations {
     // Once the run was stopped, whatever its handler made of that says nothing about the execution.
     if (this.#stopped !== undefined) return { kind: this.#stopped instanceof ExecutorStoppedError ? 'stopped' : 'lost' }
     const ended = this.#failure === undefined ? outcome : failedBy(this.#failure, this.#support.describe)
-    return await this.#compensations.settle(ended, this.claim, this.#workflow.policy.max_attempts, {
+    if (this.claim.compensating === undefined && (ended.kind !== 'failed' || this.#compensations === undefined)) return ended
+    return await (this.#compensations ?? new Compensations()).settle(ended, this.claim, this.#workflow.policy.max_attempts, {
       makeDurable: () => this.#support.makeDurable(this),
       begin: (failed) => this.#support.beginCompensation(this, failed),
       record: (step) => this.#support.recordCompensation(this, step),
@@ -202,8 +204,8 @@ export class Run implements ContextOperations {
 
   #noteCompensation<Result>(step: string, result: Result, options: StepOptions<Result> | undefined, isDone: boolean): void {
     const compensate = options?.compensate
-    if (isDone) this.#compensations.noteDone(step)
-    else if (compensate !== undefined) this.#compensations.add({ step, run: (scope) => compensate(result, scope), options: options?.compensateOptions ?? {} })
+    if (isDone) (this.#compensations ??= new Compensations()).noteDone(step)
+    else if (compensate !== undefined) (this.#compensations ??= new Compensations()).add({ step, run: (scope) => compensate(result, scope), options: options?.compensateOptions ?? {} })
   }
 
   async #transaction<Result>(name: string, fn: (sql: TransactionClient) => Promise<Result>): Promise<TransactionResult<Result>> {

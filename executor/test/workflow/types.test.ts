@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { z } from 'zod'
 import type { Client, ExecutionId } from '../../src/client.js'
-import type { ExecutorOptions } from '../../src/executor.js'
+import type { ExecutorOptions } from '../../src/executor-options.js'
 import { workflow, type Workflow } from '../../src/workflow.js'
 
 // Most of this is checked by the compiler (npm run typecheck), not when it runs: the functions below are never called.
