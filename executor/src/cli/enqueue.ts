@@ -1,14 +1,12 @@
 // `fw enqueue`: enqueues one execution, and with --wait stays for its result.
 import type { Command } from 'commander'
-import pg from 'pg'
 import { z } from 'zod'
-import { Client } from '../client.js'
 import { sqlState } from '../database-errors.js'
-import { ExecutionFailedError } from '../errors.js'
 import { duration, uuid } from './arguments.js'
 import { addDatabaseOption, type Database, databaseUrl, type DatabaseOptions, withDatabase } from './database.js'
 import { refuseOtherThanJson } from './json-error.js'
 import { FW, note, print, printJson, shellWord } from './output.js'
+import { printResult, WAIT_MS } from './result.js'
 
 interface EnqueueOptions extends DatabaseOptions {
   organization: string
@@ -20,7 +18,6 @@ interface EnqueueOptions extends DatabaseOptions {
   json?: boolean
 }
 
-const WAIT_MS = 60_000
 const INSUFFICIENT_PRIVILEGE = '42501'
 
 const Enqueued = z.object({ id: z.guid() })
@@ -82,22 +79,5 @@ async function prospects(database: Database, workflow: string, organizationId: s
     // A role may be allowed to enqueue and nothing else.
     if (sqlState(error) === INSUFFICIENT_PRIVILEGE) return { pending: false, enabled: true, known: true }
     throw error
-  }
-}
-
-async function printResult(url: string, id: string, timeout: number, json: boolean): Promise<void> {
-  const pool = new pg.Pool({ connectionString: url, max: 1, application_name: 'fw cli' })
-  pool.on('error', () => undefined)
-  try {
-    const output = await new Client({ pool }).result(id, { timeout })
-    if (json) printJson({ id, status: 'completed', output })
-    else printJson(output)
-  } catch (error) {
-    if (json && error instanceof ExecutionFailedError) {
-      printJson({ id, status: error.status, error: error.message, errorCategory: error.category })
-    }
-    throw error
-  } finally {
-    await pool.end()
   }
 }

@@ -1,15 +1,16 @@
-// `fw executions` and `fw emit`: what is known of executions, ending one, and telling those that wait.
+// `fw executions` and `fw emit`: what is known of executions, waiting for one, ending one, and telling those that wait.
 import { type Command, Option } from 'commander'
 import pg from 'pg'
 import { Client, type Execution, STATUSES } from '../client.js'
 import { sqlState } from '../database-errors.js'
 import { UnknownExecutionError } from '../errors.js'
-import { uuid, wholeNumber } from './arguments.js'
+import { duration, uuid, wholeNumber } from './arguments.js'
 import { addDatabaseOption, databaseUrl, type DatabaseOptions, withDatabase } from './database.js'
 import { EXIT } from './exit-codes.js'
 import { CommandFailure } from './failure.js'
 import { refuseOtherThanJson } from './json-error.js'
 import { note, print, printJson } from './output.js'
+import { printResult, WAIT_MS } from './result.js'
 import { oneLine, table } from './table.js'
 
 interface ListOptions extends DatabaseOptions {
@@ -22,7 +23,7 @@ interface ListOptions extends DatabaseOptions {
 }
 
 export function addExecutionsCommand(program: Command): void {
-  const executions = program.command('executions').summary('executions: list, show, cancel').description('What is known of executions, and ending one.')
+  const executions = program.command('executions').summary('executions: list, show, result, cancel').description('What is known of executions, waiting for one, and ending one.')
   addDatabaseOption(executions.command('list'))
     .description('Lists executions, the newest first.')
     .option('--organization <uuid>', 'only of this organization', uuid)
@@ -37,6 +38,21 @@ export function addExecutionsCommand(program: Command): void {
     .argument('<id>', 'uuid of the execution', uuid)
     .action(async (id: string, options: DatabaseOptions) => {
       printJson(await withClient(options, (client) => client.get(id)))
+    })
+  addDatabaseOption(executions.command('result'))
+    .description('Waits until one has finished and prints its result as JSON.')
+    .argument('<id>', 'uuid of the execution', uuid)
+    .option('--timeout <duration>', 'at most this long, such as 10m', duration, WAIT_MS)
+    .option('--json', 'print {"id", "status", "output"}, or "error"')
+    .action(async (id: string, options: DatabaseOptions & { timeout: number; json?: boolean }) => {
+      const url = databaseUrl(options)
+      await withDatabase(url, () => Promise.resolve())
+      try {
+        await printResult(url, id, options.timeout, options.json === true)
+      } catch (error) {
+        if (error instanceof UnknownExecutionError) throw new CommandFailure(EXIT.failed, error.message, { cause: error })
+        throw error
+      }
     })
   addDatabaseOption(executions.command('cancel'))
     .description('Cancels one that is queued, waiting or running; the handler that runs it is aborted.')

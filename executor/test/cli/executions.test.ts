@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
-import { enqueue, organization } from '../support/sql.js'
+import { claim, enqueue, executor, organization, report } from '../support/sql.js'
 import { fw } from './fw.js'
 
 const database = testDatabase()
@@ -33,6 +33,24 @@ it('shows one, cancels it once, and says so of one that is not there', async () 
   expect(again).toMatchObject({ code: 1, stdout: '' })
   expect(again.stderr).toContain('had finished before')
   const unknown = await fw(['executions', 'show', randomUUID()], { url: database.url })
+  expect(unknown.code).toBe(1)
+  expect(unknown.stderr).toContain('there is no execution')
+})
+
+it('waits for the result of one, and says when it failed, when it has not finished in time, and when it is not there', async () => {
+  const [done = '', cancelled = '', unfinished = ''] = await enqueue(database, 'ship', await organization(database), 3)
+  const x = await executor(database, 'ship')
+  const held = (await claim(database, x)).filter((each) => each.execution_id === done)
+  expect(await report(database, x, held.map((each) => ({ ...each, output: { sent: 1 } })))).toEqual([])
+  await database.query('select public.fw_cancel_execution($1)', [cancelled])
+  expect(await fw(['executions', 'result', done], { url: database.url })).toMatchObject({ code: 0, stdout: '{"sent":1}\n' })
+  const asJson = await fw(['executions', 'result', cancelled, '--json'], { url: database.url })
+  expect(asJson.code).not.toBe(0)
+  expect(JSON.parse(asJson.stdout)).toMatchObject({ id: cancelled, status: 'cancelled' })
+  const late = await fw(['executions', 'result', unfinished, '--timeout', '100ms'], { url: database.url })
+  expect(late).toMatchObject({ stdout: '' })
+  expect(late.code).not.toBe(0)
+  const unknown = await fw(['executions', 'result', randomUUID()], { url: database.url })
   expect(unknown.code).toBe(1)
   expect(unknown.stderr).toContain('there is no execution')
 })
