@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { z } from 'zod'
 import { sqlState } from '../database-errors.js'
 import { duration, uuid } from './arguments.js'
+import { withClient } from './client.js'
 import { addDatabaseOption, type Database, databaseUrl, type DatabaseOptions, withDatabase } from './database.js'
 import { refuseOtherThanJson } from './json-error.js'
 import { FW, note, print, printJson, shellWord } from './output.js'
@@ -53,7 +54,8 @@ async function enqueue(workflow: string, input: string, options: EnqueueOptions)
     await warn(database, workflow, options.organization, enqueued.id)
     return enqueued
   })
-  if (options.wait !== undefined) await printResult(url, id, options.wait === true ? WAIT_MS : options.wait, options.json === true)
+  const { wait } = options
+  if (wait !== undefined) await withClient(options, (client) => printResult(client, id, wait === true ? WAIT_MS : wait, options.json === true))
 }
 
 /** Says why it may not start: it is not an error, but whoever waits for it should know. */

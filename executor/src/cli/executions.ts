@@ -1,11 +1,9 @@
 // `fw executions` and `fw emit`: what is known of executions, waiting for one, ending one, and telling those that wait.
 import { type Command, Option } from 'commander'
-import pg from 'pg'
-import { Client, type Execution, STATUSES } from '../client.js'
-import { sqlState } from '../database-errors.js'
-import { UnknownExecutionError } from '../errors.js'
+import { type Execution, STATUSES } from '../client.js'
 import { duration, uuid, wholeNumber } from './arguments.js'
-import { addDatabaseOption, databaseUrl, type DatabaseOptions, withDatabase } from './database.js'
+import { withClient } from './client.js'
+import { addDatabaseOption, type DatabaseOptions } from './database.js'
 import { EXIT } from './exit-codes.js'
 import { CommandFailure } from './failure.js'
 import { refuseOtherThanJson } from './json-error.js'
@@ -45,14 +43,7 @@ export function addExecutionsCommand(program: Command): void {
     .option('--timeout <duration>', 'at most this long, such as 10m', duration, WAIT_MS)
     .option('--json', 'print {"id", "status", "output"}, or "error"')
     .action(async (id: string, options: DatabaseOptions & { timeout: number; json?: boolean }) => {
-      const url = databaseUrl(options)
-      await withDatabase(url, () => Promise.resolve())
-      try {
-        await printResult(url, id, options.timeout, options.json === true)
-      } catch (error) {
-        if (error instanceof UnknownExecutionError) throw new CommandFailure(EXIT.failed, error.message, { cause: error })
-        throw error
-      }
+      await withClient(options, (client) => printResult(client, id, options.timeout, options.json === true))
     })
   addDatabaseOption(executions.command('cancel'))
     .description('Cancels one that is queued, waiting or running; the handler that runs it is aborted.')
@@ -113,22 +104,4 @@ async function list(options: ListOptions): Promise<void> {
     ),
   )
   if (found.length === limit) note(`There may be more: --before ${found.at(-1)?.id ?? ''}`)
-}
-
-async function withClient<Result>(options: DatabaseOptions, work: (client: Client) => Promise<Result>): Promise<Result> {
-  const url = databaseUrl(options)
-  // For an error that says what is wrong with the connection.
-  await withDatabase(url, () => Promise.resolve())
-  const pool = new pg.Pool({ connectionString: url, max: 1, application_name: 'fw cli' })
-  pool.on('error', () => undefined)
-  try {
-    return await work(new Client({ pool }))
-  } catch (error) {
-    if (error instanceof UnknownExecutionError || sqlState(error) === 'FW003') {
-      throw new CommandFailure(EXIT.failed, error instanceof Error ? error.message : 'there is no such execution', { cause: error })
-    }
-    throw error
-  } finally {
-    await pool.end()
-  }
 }

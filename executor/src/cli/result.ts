@@ -1,6 +1,5 @@
 // Waits for an execution to finish and prints its result: what `fw enqueue --wait` and `fw executions result` do.
-import pg from 'pg'
-import { Client } from '../client.js'
+import type { Client } from '../client.js'
 import { ExecutionFailedError } from '../errors.js'
 import { printJson } from './output.js'
 
@@ -12,11 +11,9 @@ export const WAIT_MS = 60_000
  * @param json prints an object with the id and the status, also of an execution that failed
  * @throws what Client.result() throws
  */
-export async function printResult(url: string, id: string, timeout: number, json: boolean): Promise<void> {
-  const pool = new pg.Pool({ connectionString: url, max: 1, application_name: 'fw cli' })
-  pool.on('error', () => undefined)
+export async function printResult(client: Client, id: string, timeout: number, json: boolean): Promise<void> {
   try {
-    const output = await new Client({ pool }).result(id, { timeout })
+    const output = await client.result(id, { timeout })
     if (json) printJson({ id, status: 'completed', output })
     else printJson(output)
   } catch (error) {
@@ -24,7 +21,5 @@ export async function printResult(url: string, id: string, timeout: number, json
       printJson({ id, status: error.status, error: error.message, errorCategory: error.category })
     }
     throw error
-  } finally {
-    await pool.end()
   }
 }
