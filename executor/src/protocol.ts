@@ -1,5 +1,6 @@
 // The SQL API as an executor calls it: one function here for each SQL function, and nothing else.
 import type pg from 'pg'
+import { boolArray, intArray, jsonbArray, textArray, uuidArray } from './binary-array.js'
 import { write } from './kill-points.js'
 import type { Checkpoint, Claim, Compensating, Ended, Failure, FailureOutcome, Job, Report, Suspension, SuspensionOutcome } from './messages.js'
 import type { RegisteredWorkflow } from './workflow.js'
@@ -26,10 +27,13 @@ export async function stopExecutor(sql: Queryable, executorId: string): Promise<
   await write('fw_stop_executor', () => sql.query('select public.fw_stop_executor($1)', [executorId]))
 }
 
-type ClaimRow = [string, string, number, string, string, string | null, number, unknown, Claim['steps'] | null, Compensating | null]
+type ClaimRow = [string, string, number, string, string, number, unknown, Claim['steps'] | null, Compensating | null]
+
+/** Of the rows that a claim returns: what an executor reads of them. */
+const CLAIM_COLUMNS = 'batch_id, organization_id, lease_seconds, execution_id, workflow_name, attempt, input, steps, compensating'
 
 function toClaims({ rows }: { rows: ClaimRow[] }): Claim[] {
-  return rows.map(([batchId, organizationId, leaseSeconds, executionId, workflowName, , attempt, input, steps, compensating]) => {
+  return rows.map(([batchId, organizationId, leaseSeconds, executionId, workflowName, attempt, input, steps, compensating]) => {
     const claim: Claim = { batchId, organizationId, leaseMs: leaseSeconds * 1000, executionId, workflowName, attempt, input, steps: steps ?? [] }
     if (compensating !== null) claim.compensating = compensating
     return claim
@@ -46,7 +50,7 @@ export async function claimBatches(
   return toClaims(
     await write('fw_claim_batches', () => sql.query<ClaimRow>({
       name: 'fw_claim_batches',
-      text: 'select * from public.fw_claim_batches($1, $2, $3)',
+      text: `select ${CLAIM_COLUMNS} from public.fw_claim_batches($1, $2, $3)`,
       values: [executorId, room, organizations],
       rowMode: 'array',
     })),
@@ -56,7 +60,7 @@ export async function claimBatches(
 export async function takeBatch(sql: Queryable, executorId: string, batchId: string): Promise<Claim[]> {
   return toClaims(
     await write('fw_take_batch', () => sql.query<ClaimRow>({
-      text: 'select * from public.fw_take_batch($1, $2)',
+      text: `select ${CLAIM_COLUMNS} from public.fw_take_batch($1, $2)`,
       values: [executorId, batchId],
       rowMode: 'array',
     })),
@@ -68,18 +72,18 @@ export async function report(sql: Queryable, executorId: string, reports: readon
   const steps = reports.flatMap(({ checkpoints }) => checkpoints)
   const { rows } = await write('fw_report', () => sql.query<[number]>({
     name: 'fw_report',
-    text: `select * from public.fw_report($1, $2, $3, $4, ${ofJson('$5')}, $6, array(select jsonb_array_elements_text($7)), $8, ${ofJson('$9')}, $10)`,
+    text: 'select * from public.fw_report($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
     values: [
       executorId,
-      list(reports.map(({ executionId }) => executionId)),
-      list(reports.map(({ batchId }) => batchId)),
-      list(reports.map(({ output }) => output !== undefined)),
-      jsonList(reports.map(({ output }) => output ?? 'null')),
-      list(reports.flatMap(({ checkpoints }, place) => checkpoints.map(() => place + 1))),
-      JSON.stringify(steps.map(({ name }) => name)),
-      list(steps.map(({ index }) => index)),
-      jsonList(steps.map(({ output }) => output)),
-      list(steps.map(({ durationMs }) => durationMs)),
+      uuidArray(reports.map(({ executionId }) => executionId)),
+      uuidArray(reports.map(({ batchId }) => batchId)),
+      boolArray(reports.map(({ output }) => output !== undefined)),
+      jsonbArray(reports.map(({ output }) => output ?? 'null')),
+      intArray(reports.flatMap(({ checkpoints }, place) => checkpoints.map(() => place + 1))),
+      textArray(steps.map(({ name }) => name)),
+      intArray(steps.map(({ index }) => index)),
+      jsonbArray(steps.map(({ output }) => output)),
+      intArray(steps.map(({ durationMs }) => durationMs)),
     ],
     rowMode: 'array',
   }))
@@ -265,21 +269,6 @@ export async function checkpoint(
     text: 'select public.fw_checkpoint($1, $2, $3, $4, $5, $6, $7)',
     values: [executorId, execution.executionId, execution.batchId, step.name, step.index, step.output, step.durationMs],
   }))
-}
-
-/** An array literal of values that need no quotes: much cheaper than what the driver does for any. */
-function list(values: readonly (string | number | boolean)[]): string {
-  return `{${values.join()}}`
-}
-
-/** JSON texts as one. */
-function jsonList(texts: readonly string[]): string {
-  return `[${texts.join()}]`
-}
-
-/** SQL for the jsonb[] that a parameter made by jsonList() holds. */
-function ofJson(parameter: string): string {
-  return `array(select jsonb_array_elements(${parameter}))`
 }
 
 /** Places count from 1, indexes from 0. */

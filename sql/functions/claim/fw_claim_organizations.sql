@@ -26,10 +26,15 @@ declare
   v_positions integer[];
   v_batches uuid[];
   v_vts timestamptz[];
+  v_workflows text[];       -- with the timeouts of each
+  v_timeouts interval[];
   v_picked integer;
   v_claimed integer;
-  v_started_positions integer[];   -- what was claimed of it
+  v_started_messages bigint[];   -- what was claimed of it
+  v_started_positions integer[];
   v_started_batches uuid[];
+  v_lease integer;
+  v_messages bigint[];
   v_void text;
 begin
   v_places := public.fw_reserve_places(p_organizations, p_floors, p_room, p_wait);
@@ -60,37 +65,46 @@ begin
     ) q
   ) q;
 
+  select array_agg(w.name), array_agg(make_interval(mins => w.timeout_minutes)) into v_workflows, v_timeouts
+  from public.fw_workflows w where w.name = any (p_workflows);
   return query
-    with started as (
-      update public.fw_workflow_executions e set
-        status = 'running', batch_id = p.batch_id, started_at = coalesce(e.started_at, v_now), next_retry_at = null,
-        deadline_at = coalesce(e.deadline_at, v_now + coalesce(e.deadline_left,
-          (select make_interval(mins => w.timeout_minutes) from public.fw_workflows w where w.name = e.workflow_name), interval '60 minutes'))
-      from unnest(v_message_ids, v_execution_ids, v_attempts, v_positions, v_batches) as p (msg_id, id, attempt, position, batch_id)
-      where e.id = p.id and e.msg_id = p.msg_id and e.organization_id = v_places.organizations[p.position]
-        and e.status in ('queued', 'retry_pending', 'waiting') and e.workflow_name = any (p_workflows)
-        and (e.retry_count + 1)::text = p.attempt
-      returning p.position, p.msg_id, e.batch_id, e.organization_id, e.id, e.workflow_name, e.workflow_version, e.retry_count,
-        e.input, e.started_at, e.compensating
-    ), hidden as (
-      update pgmq.q_workflow_execution_queue q set vt = v_now + make_interval(secs => v_places.leases[s.position]), read_ct = q.read_ct + 1
-      from started s
-      where q.msg_id = s.msg_id
-    )
-    select s.batch_id, s.organization_id, v_places.leases[s.position], s.id, s.workflow_name, s.workflow_version, s.retry_count + 1, s.input,
-      case when s.started_at <> v_now then public.fw_resume_steps(s.id) end, s.compensating
-    from started s;
+    update public.fw_workflow_executions e set
+      status = 'running', batch_id = p.batch_id, started_at = coalesce(e.started_at, v_now), next_retry_at = null,
+      deadline_at = coalesce(e.deadline_at, v_now + coalesce(e.deadline_left,
+        v_timeouts[array_position(v_workflows, e.workflow_name)], interval '60 minutes'))
+    from unnest(v_message_ids, v_execution_ids, v_attempts, v_positions, v_batches) as p (msg_id, id, attempt, position, batch_id)
+    where e.id = p.id and e.msg_id = p.msg_id and e.organization_id = v_places.organizations[p.position]
+      and e.status in ('queued', 'retry_pending', 'waiting') and e.workflow_name = any (p_workflows)
+      and (e.retry_count + 1)::text = p.attempt
+    returning p.batch_id, e.organization_id, v_places.leases[p.position], e.id, e.workflow_name, e.workflow_version, e.retry_count + 1,
+      e.input, case when e.started_at <> v_now then public.fw_resume_steps(e.id) end, e.compensating;
   get diagnostics v_claimed = row_count;
 
   -- All that was picked, unless some of it could not simply run.
   v_picked := coalesce(cardinality(v_message_ids), 0);
   if v_claimed < v_picked then
-    select array_agg(p.position), array_agg(p.batch_id) into v_started_positions, v_started_batches
+    select array_agg(p.msg_id), array_agg(p.position), array_agg(p.batch_id) into v_started_messages, v_started_positions, v_started_batches
     from unnest(v_message_ids, v_execution_ids, v_positions, v_batches) as p (msg_id, id, position, batch_id)
     join public.fw_workflow_executions e on e.id = p.id and e.batch_id = p.batch_id and e.msg_id = p.msg_id;
   else
+    v_started_messages := v_message_ids;
     v_started_positions := v_positions;
     v_started_batches := v_batches;
+  end if;
+
+  -- By lists of ids: looked up in the order of the index, they cost much less than a join.
+  if cardinality(v_places.organizations) = 1 then
+    update pgmq.q_workflow_execution_queue q set vt = v_now + make_interval(secs => v_places.leases[1]), read_ct = q.read_ct + 1
+    where q.msg_id = any (v_started_messages);
+  else
+    for v_lease, v_messages in
+      select v_places.leases[s.position], array_agg(s.msg_id)
+      from unnest(v_started_messages, v_started_positions) as s (msg_id, position)
+      group by 1
+    loop
+      update pgmq.q_workflow_execution_queue q set vt = v_now + make_interval(secs => v_lease), read_ct = q.read_ct + 1
+      where q.msg_id = any (v_messages);
+    end loop;
   end if;
 
   if v_places.batches = 1 and cardinality(v_places.organizations) = 1 then

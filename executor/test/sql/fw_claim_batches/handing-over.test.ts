@@ -51,6 +51,31 @@ describe('what a claim hands over', () => {
     expect((await execution(database, id)).started_at).not.toBeNull()
   })
 
+  test('of several organizations keeps to the length of each one\'s lease, and to the timeout of each workflow', async () => {
+    const [quick, slow, unlimited] = [workflow(), workflow(), workflow()]
+    const known = [{ name: quick, timeout_minutes: 5 }, { name: slow, timeout_minutes: 90 }, { name: unlimited }]
+    const { id: x } = one(await database.query<{ id: string }>("select public.fw_register_executor('test', $1) as id", [JSON.stringify(known)]))
+    const leases = new Map<string, number>()
+    for (const seconds of [31, 45, 31, 120]) leases.set(await organization(database, { visibilityTimeout: seconds }), seconds)
+    for (const id of leases.keys()) for (const name of [quick, slow, unlimited]) await enqueue(database, name, id)
+    expect(await claim(database, x)).toHaveLength(12)
+    for (const [id, seconds] of leases) {
+      const hidden = await database.query<{ hidden: string; expires: boolean }>(
+        `select extract(epoch from q.vt - r.claimed_at)::integer as hidden, q.vt = r.lease_expires_at as expires
+         from public.fw_worker_runs r join public.fw_workflow_executions e on e.batch_id = r.id
+         join pgmq.q_workflow_execution_queue q on q.msg_id = e.msg_id where r.organization_id = $1`,
+        [id],
+      )
+      expect(hidden).toEqual(Array.from({ length: 3 }, () => ({ hidden: seconds, expires: true })))
+    }
+    const deadlines = await database.query<{ workflow_name: string; minutes: number }>(
+      `select distinct workflow_name, (extract(epoch from deadline_at - started_at) / 60)::integer as minutes
+       from public.fw_workflow_executions where workflow_name = any ($1)`,
+      [[quick, slow, unlimited]],
+    )
+    expect(Object.fromEntries(deadlines.map(({ workflow_name, minutes }) => [workflow_name, minutes]))).toEqual({ [quick]: 5, [slow]: 90, [unlimited]: 60 })
+  })
+
   test('counts the attempt in the message, with retry_count one below and started_at of the first attempt', async () => {
     const name = workflow()
     const x = await executor(database, name)
