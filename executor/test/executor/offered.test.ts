@@ -65,3 +65,20 @@ test('what only another executor knows is handed back to it', async () => {
   await database.start(other)
   expect(await database.client.result(id ?? '')).toBe(1)
 })
+
+test('a tick between its registration and its LISTEN hides no work from it', async () => {
+  const organizationId = await database.organization()
+  const id = await database.client.enqueue('echo', {}, { organizationId })
+  await database.query(`
+    create function tick_at_once() returns trigger language plpgsql as 'begin perform public.fw_worker_tick(); return null; end';
+    create trigger tick_at_once after insert on public.fw_executors for each row execute function tick_at_once()`)
+  try {
+    const executor = await database.start(echo, { pollInterval: '1h' })
+    expect(await database.client.result(id)).toBe('echoed')
+    expect(executor.stats.claimed).toBe(1)
+    // An offer in vain would be a batch of its own.
+    expect(await database.query('select 1 from public.fw_worker_runs where organization_id = $1', [organizationId])).toHaveLength(1)
+  } finally {
+    await database.query('drop function tick_at_once() cascade')
+  }
+})

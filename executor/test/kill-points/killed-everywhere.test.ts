@@ -1,6 +1,7 @@
 import { type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { KILL_POINTS, type KillPoint } from '../../src/kill-points.js'
 import { expectInvariantsZero } from '../support/database.js'
@@ -39,8 +40,8 @@ async function survive(point: KillPoint, when: 'before' | 'after'): Promise<void
   const suffix = `-${++scenes}`
   const organizationId = await database.organization()
   await shortLeases(database, organizationId, LEASE_SECONDS)
-  const enqueue = async (name: string) =>
-    one(await database.query<{ id: string }>("select public.fw_enqueue($1, '{}', $2) as id", [`${name}${suffix}`, organizationId])).id
+  const enqueue = async (sql: pg.PoolClient, name: string) =>
+    one((await sql.query<{ id: string }>("select public.fw_enqueue($1, '{}', $2) as id", [`${name}${suffix}`, organizationId])).rows).id
   const start = (killAt: string) => database.spawn('everything.ts', { SUFFIX: suffix, KILL_AT: killAt })
 
   if (ALONE.includes(point)) await database.query('update public.fw_jobs set last_started_at = null')
@@ -48,15 +49,16 @@ async function survive(point: KillPoint, when: 'before' | 'after'): Promise<void
   const died = once(doomed, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
   await untilReady(doomed)
   if (point === 'fw_take_batch') {
-    await until('it is idle', async () => (await database.query('select 1 from public.fw_executors where wants_work and stopped_at is null')).length > 0)
-    await database.query('update public.fw_executors set wants_work = false')
+    await until('it waits', async () => (await database.query('select 1 from public.fw_executors where wants_work and stopped_at is null')).length > 0)
   }
-  const id = await enqueue('everything')
-  const undoneId = await enqueue('undone')
-  if (point === 'fw_take_batch') {
-    await database.query('update public.fw_executors set wants_work = true where stopped_at is null')
-    await database.query('select public.fw_offer_batches()')
-  }
+  const session = await database.pool.connect()
+  await session.query('begin')
+  const id = await enqueue(session, 'everything')
+  const undoneId = await enqueue(session, 'undone')
+  // It is offered before anybody can see it, for the executor looks for work itself every moment.
+  if (point === 'fw_take_batch') await session.query('select public.fw_offer_batches()')
+  await session.query('commit')
+  session.release()
   await database.client.emit(organizationId, `go${suffix}`, { by: 'Ada' })
   if (point === 'fw_stop_executor') doomed.kill('SIGTERM')
   expect((await died)[1], `${point} was never reached`).toBe('SIGKILL')

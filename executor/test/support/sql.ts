@@ -105,15 +105,20 @@ export interface Policy {
   backoff_initial_ms?: number
   backoff_factor?: number
   backoff_max_ms?: number
+  timeout_minutes?: number
+  on_timeout?: 'fail' | 'cancel' | 'escalate'
+  warn_percent?: number
 }
 
 /** A workflow name that no other test uses. */
 export const workflow = (): string => `workflow-${randomBytes(4).toString('hex')}`
 
-/** Registers an executor that knows these workflows, all with one policy. */
+/** Registers an executor that knows these workflows, all with one policy. It waits for work, as after a claim that found none. */
 export async function executor(on: Queryable, workflows: string | string[], policy: Policy = {}): Promise<string> {
   const known = [workflows].flat().map((name) => ({ name, ...policy }))
-  return one(await on.query<{ id: string }>('select public.fw_register_executor($1, $2) as id', ['test', JSON.stringify(known)])).id
+  const { id } = one(await on.query<{ id: string }>('select public.fw_register_executor($1, $2) as id', ['test', JSON.stringify(known)]))
+  await on.query('update public.fw_executors set wants_work = true where id = $1', [id])
+  return id
 }
 
 /** Enqueues this many executions (default 1) in one call and returns their ids in order. */

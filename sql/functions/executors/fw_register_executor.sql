@@ -46,10 +46,11 @@ begin
   delete from public.fw_executors x
   where x.last_seen_at < public.fw_now() - interval '1 day'
     and not exists (select from public.fw_worker_runs r where r.executor_id = x.id and r.finished_at is null);
-  -- It has room from the start, so that an enqueue or a tick in its first moment tells it.
-  insert into public.fw_executors (id, name, workflows, wants_work, is_paused)
+  -- It does not want work before its first claim, for it may not listen yet: a batch that a tick offered to it now would
+  -- stay hidden until the next tick.
+  insert into public.fw_executors (id, name, workflows, is_paused)
   values (v_id, coalesce(p_name, ''), array(select distinct item ->> 'name' from jsonb_array_elements(p_workflows) as item order by 1),
-    true, public.fw_is_paused());
+    public.fw_is_paused());
   return v_id;
 end
 $$;

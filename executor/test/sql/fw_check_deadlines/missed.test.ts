@@ -1,15 +1,15 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { expectInvariantsZero } from '../../support/database.js'
 import { listening } from '../../support/listening.js'
-import { checkpoint, claim, claimOne, contents, deadLetter, enqueue, execution, expireLeases, extend, messages, one, release, report, reportFailures, sendRaw, sqlDatabase } from '../../support/sql.js'
-import { check, deadlineIn, deadlines, isRunning, notices, outcomesOf, running, scene, type Scene, type Timeout } from './scene.js'
+import { checkpoint, claim, claimOne, contents, deadLetter, enqueue, execution, expireLeases, extend, messages, one, type Policy, release, report, reportFailures, sendRaw, sqlDatabase } from '../../support/sql.js'
+import { check, deadlineIn, deadlines, isRunning, notices, outcomesOf, running, scene, type Scene } from './scene.js'
 
 const database = sqlDatabase()
 
 afterEach(() => expectInvariantsZero(database.pool))
 
 /** The ways in which a started execution can wait for its end. */
-const STATES: [string, (timeout: Timeout) => Promise<Scene>][] = [
+const STATES: [string, (timeout: Policy) => Promise<Scene>][] = [
   ['running', (timeout) => running(database, timeout)],
   [
     'retry_pending',

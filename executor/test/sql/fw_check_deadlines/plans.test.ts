@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { rowsRead, type Watched, watchedSession } from '../../support/plans.js'
-import { claim, enqueue, organization, report, sqlDatabase, workflow } from '../../support/sql.js'
-import { check, deadlineIn, executor, running } from './scene.js'
+import { claim, enqueue, executor, organization, report, sqlDatabase, workflow } from '../../support/sql.js'
+import { check, deadlineIn, running } from './scene.js'
 
 const database = sqlDatabase()
 

@@ -1,14 +1,6 @@
 // What the tests of deadlines have in common.
 import type { TestDatabase } from '../../support/database.js'
-import { type Claimed, claimOne, enqueue, makeVisible, one, organization, type Queryable, workflow } from '../../support/sql.js'
-
-export interface Timeout {
-  timeout_minutes?: number
-  on_timeout?: 'fail' | 'cancel' | 'escalate'
-  warn_percent?: number
-  max_attempts?: number
-  backoff_initial_ms?: number
-}
+import { type Claimed, claimOne, enqueue, executor, makeVisible, one, organization, type Policy, type Queryable, workflow } from '../../support/sql.js'
 
 export interface Scene {
   name: string
@@ -19,20 +11,15 @@ export interface Scene {
 }
 
 /** One execution of a workflow of its own, not claimed yet. */
-export async function scene(on: TestDatabase, timeout: Timeout = {}, settings: Parameters<typeof organization>[1] = {}): Promise<Scene> {
+export async function scene(on: TestDatabase, timeout: Policy = {}, settings: Parameters<typeof organization>[1] = {}): Promise<Scene> {
   const name = workflow()
   const organizationId = await organization(on, settings)
   const x = await executor(on, name, timeout)
   return { name, organizationId, x, id: one(await enqueue(on, name, organizationId)) }
 }
 
-/** Registers an executor whose workflow has this timeout. */
-export async function executor(on: Queryable, name: string, timeout: Timeout = {}): Promise<string> {
-  return one(await on.query<{ id: string }>('select public.fw_register_executor($1, $2) as id', ['test', JSON.stringify([{ name, ...timeout }])])).id
-}
-
 /** A scene whose execution runs. */
-export async function running(on: TestDatabase, timeout: Timeout = {}): Promise<Scene & { held: Claimed }> {
+export async function running(on: TestDatabase, timeout: Policy = {}): Promise<Scene & { held: Claimed }> {
   const made = await scene(on, timeout)
   return { ...made, held: await claimOne(on, made.x) }
 }
@@ -109,7 +96,7 @@ export interface Family extends Scene {
 }
 
 /** A parent that runs again, because something else that it waited for is over, and its child, which runs too: each in a batch of its own. */
-export async function family(on: TestDatabase, timeout: Timeout = {}, childTimeout: Timeout = {}): Promise<Family> {
+export async function family(on: TestDatabase, timeout: Policy = {}, childPolicy: Timeout = {}): Promise<Family> {
   const childName = workflow()
   const { name, organizationId, id } = await scene(on, timeout, { concurrency: 5 })
   const policies = [{ name, ...timeout }, { name: childName, ...childTimeout }]

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { expectInvariantsZero } from '../../support/database.js'
-import { claim, claimOne, deadLetter, enqueue, execution, expireLeases, makeVisible, one, organization, release, reportFailures, sqlDatabase } from '../../support/sql.js'
-import { deadlineIn, deadlines, executor, minutesToDeadline, running, scene } from './scene.js'
+import { claim, claimOne, deadLetter, enqueue, execution, executor, expireLeases, makeVisible, one, organization, release, reportFailures, sqlDatabase } from '../../support/sql.js'
+import { deadlineIn, deadlines, minutesToDeadline, running, scene } from './scene.js'
 
 const database = sqlDatabase()
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { enqueue, execution, executor, one, organization, sqlDatabase, workflow } from '../../support/sql.js'
+import { claim, enqueue, execution, executor, one, organization, sqlDatabase, workflow } from '../../support/sql.js'
 
 const database = sqlDatabase()
 
@@ -42,6 +42,19 @@ describe('offering', () => {
     }
     for (const id of ids) expect(await execution(database, id)).toMatchObject({ status: 'running' })
     expect(await offer()).toEqual([])
+  })
+
+  test('offers nothing to an executor that has registered and claimed nothing yet: it may not listen', async () => {
+    const name = workflow()
+    const organizationId = await organization(database)
+    const id = one(await enqueue(database, name, organizationId))
+    const { x } = one(await database.query<{ x: string }>('select public.fw_register_executor($1, $2) as x', ['new', JSON.stringify([{ name }])]))
+    expect(await offer()).toEqual([])
+    expect(await execution(database, id)).toMatchObject({ status: 'queued' })
+    expect(await claim(database, x, 2)).toHaveLength(1)
+    const later = one(await enqueue(database, name, organizationId))
+    expect(await offer()).toHaveLength(1)
+    expect(await execution(database, later)).toMatchObject({ status: 'running' })
   })
 
   test('does nothing while no executor lives', async () => {
