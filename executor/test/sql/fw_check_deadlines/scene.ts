@@ -96,7 +96,7 @@ export interface Family extends Scene {
 }
 
 /** A parent that runs again, because something else that it waited for is over, and its child, which runs too: each in a batch of its own. */
-export async function family(on: TestDatabase, timeout: Policy = {}, childPolicy: Timeout = {}): Promise<Family> {
+export async function family(on: TestDatabase, timeout: Policy = {}, childTimeout: Policy = {}): Promise<Family> {
   const childName = workflow()
   const { name, organizationId, id } = await scene(on, timeout, { concurrency: 5 })
   const policies = [{ name, ...timeout }, { name: childName, ...childTimeout }]
