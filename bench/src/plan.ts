@@ -24,6 +24,8 @@ export interface Titles {
   readonly bare: string
   readonly oneStep: string
   readonly threeSteps: string
+  /** By how many are drained. */
+  readonly lengths: ReadonlyMap<number, string>
   readonly guideDefaults: string
   readonly batches: string
   readonly idleLatency: string
@@ -71,7 +73,7 @@ export function plan(mode: Mode, systems: readonly Description[]): { groups: Gro
   }
 }
 
-function titlesOf({ backlogs, organizations, sleeping, suspended, finished, xmin }: Sizes): Titles {
+function titlesOf({ backlogs, lengths, organizations, sleeping, suspended, finished, xmin }: Sizes): Titles {
   const [short = 0, deep = 0] = [backlogs[0]?.count, backlogs.at(-1)?.count]
   const many = Math.max(...organizations)
   const held = xmin[OURS] ?? 0
@@ -79,6 +81,7 @@ function titlesOf({ backlogs, organizations, sleeping, suspended, finished, xmin
     bare: 'drain, bare jobs',
     oneStep: 'drain, 1 step',
     threeSteps: 'drain, 3 steps',
+    lengths: new Map(lengths.map((count) => [count, `drain of ${count}, bare jobs (ours: 1 step)`])),
     guideDefaults: "drain, 1 step, the guide's defaults (batch 10, one slot)",
     batches: `enqueue in batches of ${BATCH}`,
     idleLatency: 'latency enqueue to start, idle',
@@ -150,6 +153,13 @@ function shared(sizes: Sizes, titles: Titles, systems: readonly Description[], p
           ? [task({ kind: 'drain', system: OURS, title: titles.guideDefaults, steps: 1, count: sizes.own.defaults, guideDefaults: true })]
           : []),
       ],
+    },
+    {
+      name: 'drain, shorter and longer',
+      repetitions: sizes.repetitions,
+      tasks: [...titles.lengths].flatMap(([count, title]) =>
+        compared.map((system) => task({ kind: 'drain', system, title, steps: system === OURS ? 1 : 0, count })),
+      ),
     },
     { name: 'drain, many steps', repetitions: sizes.seldom, tasks: drains(10, 'drain, 10 steps').filter(({ spec }) => everywhere.includes(spec.system)) },
     { name: 'latency, idle', repetitions: sizes.repetitions, tasks: compared.map((name) => latency(name, sizes.samples.ours)) },

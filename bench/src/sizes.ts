@@ -13,7 +13,10 @@ export interface Sizes {
   readonly close: number
   /** For rows that no ratio is made of. */
   readonly seldom: number
+  /** As many for all that are alike in speed, so that a worker's start weighs the same. */
   readonly drain: Readonly<Record<SystemName, number>>
+  /** Shorter and longer drains beside graphile-worker's, as far as its start and ours differ. */
+  readonly lengths: readonly number[]
   readonly own: { readonly three: number; readonly ten: number; readonly defaults: number }
   readonly backlogs: readonly { readonly count: number; readonly rounds: number }[]
   readonly organizations: readonly number[]
@@ -45,7 +48,8 @@ const full: Sizes = {
   repetitions: 3,
   close: 5,
   seldom: 1,
-  drain: { [OURS]: 100_000, 'graphile-worker': 60_000, 'pg-boss': 40_000, pgmq: 100_000, dbos: 2000, absurd: 3000 },
+  drain: { [OURS]: 100_000, 'graphile-worker': 100_000, 'pg-boss': 100_000, pgmq: 100_000, dbos: 3000, absurd: 3000 },
+  lengths: [20_000, 300_000],
   own: { three: 60_000, ten: 20_000, defaults: 20_000 },
   backlogs: [{ count: 5000, rounds: 10 }, { count: 50_000, rounds: 2 }, { count: 500_000, rounds: 1 }],
   organizations: [1, 100, 1000, 10_000],
@@ -73,7 +77,8 @@ const quick: Sizes = {
   repetitions: 2,
   close: 3,
   seldom: 1,
-  drain: { [OURS]: 60_000, 'graphile-worker': 40_000, 'pg-boss': 30_000, pgmq: 60_000, dbos: 500, absurd: 1000 },
+  drain: { [OURS]: 60_000, 'graphile-worker': 60_000, 'pg-boss': 60_000, pgmq: 60_000, dbos: 1000, absurd: 1000 },
+  lengths: [],
   own: { three: 30_000, ten: 6000, defaults: 6000 },
   backlogs: [{ count: 5000, rounds: 4 }, { count: 150_000, rounds: 1 }],
   organizations: [1, 1000, 10_000],
@@ -102,6 +107,7 @@ const smoke: Sizes = {
   close: 1,
   seldom: 1,
   drain: { [OURS]: 1000, 'graphile-worker': 1000, 'pg-boss': 1000, pgmq: 1000, dbos: 20, absurd: 20 },
+  lengths: [500],
   own: { three: 500, ten: 200, defaults: 200 },
   backlogs: [{ count: 500, rounds: 2 }, { count: 6000, rounds: 1 }],
   organizations: [1, 20],

@@ -11,11 +11,11 @@ const WARM_UP_TICKS = 5
 export async function playTick(spec: SpecOf<'tick'>, url: string): Promise<Measurement[]> {
   const session = await open(url, { steps: 1, count: 0 }, { organizations: WITH_WORK, enabled: spec.enabled })
   try {
-    await session.fill(WITH_WORK * EXECUTIONS_EACH)
-    await settle(url)
     const times = await inDatabase(url, async (client) => {
-      // An executor that has room, or nothing is offered.
-      await client.query('select fw_register_executor($1, $2)', ['tick', JSON.stringify([{ name: 'bench' }])])
+      // An executor that has found nothing waits for work; without one nothing is offered.
+      await client.query('select count(*) from fw_claim_batches(fw_register_executor($1, $2), 1)', ['tick', JSON.stringify([{ name: 'bench' }])])
+      await session.fill(WITH_WORK * EXECUTIONS_EACH)
+      await settle(url)
       const measured: number[] = []
       for (let each = 0; each < WARM_UP_TICKS + spec.ticks; each++) {
         await client.query('begin')

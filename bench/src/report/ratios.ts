@@ -26,6 +26,9 @@ export function ratios(results: readonly Result[], titles: Titles): Ratio[] {
   }
 
   ratio("1 step against graphile-worker's bare jobs", own(titles.oneStep), peer('graphile-worker', titles.bare), { least: 1 })
+  for (const [count, title] of titles.lengths) {
+    ratio(`1 step against graphile-worker's bare jobs, drains of ${count}`, own(title), peer('graphile-worker', title))
+  }
   ratio("1 step against pg-boss' bare jobs", own(titles.oneStep), peer('pg-boss', titles.bare))
   ratio('1 step against raw pgmq', own(titles.oneStep), peer('pgmq', titles.bare))
   ratio('1 step against absurd', own(titles.oneStep), peer('absurd', titles.oneStep), { least: 25 })
