@@ -92,10 +92,17 @@ export class Leases {
       const lost = new Set(await extendLeases(sql, executorId(), executionIds, batchIds))
       for (const [batchId, lease] of due) {
         if (!lost.has(batchId)) lease.expiresAt = askedAt + lease.leaseMs
-        else if (this.#leases.has(batchId)) this.#lose(batchId, lease.runs)
       }
-      if (claims.length === 0) return
-      for (const ended of await endedExecutions(sql, executionIds, claims.map(({ batchId }) => batchId))) this.#options.onEnded(ended)
+      try {
+        // First: a batch whose last executions were ended from outside is over too, and these hear why.
+        if (claims.length > 0) {
+          for (const ended of await endedExecutions(sql, executionIds, claims.map(({ batchId }) => batchId))) this.#options.onEnded(ended)
+        }
+      } finally {
+        for (const [batchId, lease] of due) {
+          if (lost.has(batchId) && this.#leases.has(batchId)) this.#lose(batchId, lease.runs)
+        }
+      }
     } catch (error) {
       logger.warn({ err: error, batches: due.length }, 'leases could not be extended; trying again')
     }

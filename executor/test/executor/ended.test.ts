@@ -32,6 +32,20 @@ const watch = (id: string) =>
     return (await execution(database, id)).status !== 'running'
   })
 
+/** As fw_end_executions does, without its NOTIFY. */
+async function endUnheard(id: string) {
+  await database.query(
+    `with ended as (
+       update public.fw_workflow_executions set status = 'cancelled', completed_at = now(), last_error = 'by hand' where id = $1 returning msg_id, batch_id
+     ), gone as (
+       delete from pgmq.q_workflow_execution_queue q using ended where q.msg_id = ended.msg_id
+     )
+     update public.fw_worker_runs r set open = open - 1, stopped = stopped + 1, finished_at = case when open = 1 then now() end from ended where r.id = ended.batch_id`,
+    [id],
+  )
+  await database.query('select public.fw_release_semaphores(array(select organization_id from public.fw_workflow_executions where id = $1))', [id])
+}
+
 test('a handler whose execution misses its deadline is aborted at once, and what it says later is not written', async () => {
   const organizationId = await database.organization()
   const { definition, running, reasons } = endless('late')
@@ -56,25 +70,32 @@ test('one that was not told, because the NOTIFY was lost, hears it when its leas
   await shortLeases(database, organizationId, 6)
   const { definition, running, reasons } = endless('deaf', { onTimeout: 'cancel' })
   const neighbour = endless('neighbour')
-  const executor = await database.start([definition, neighbour.definition])
+  // Both are there before the executor is, so one batch brings them.
   const id = await database.client.enqueue(definition, {}, { organizationId })
   const other = await database.client.enqueue(neighbour.definition, {}, { organizationId })
+  const executor = await database.start([definition, neighbour.definition])
   await Promise.all([running.opened, neighbour.running.opened])
-  // As fw_end_executions does, without its NOTIFY.
-  await database.query(
-    `with ended as (
-       update public.fw_workflow_executions set status = 'cancelled', completed_at = now(), last_error = 'by hand' where id = $1 returning msg_id, batch_id
-     ), gone as (
-       delete from pgmq.q_workflow_execution_queue q using ended where q.msg_id = ended.msg_id
-     )
-     update public.fw_worker_runs r set open = open - 1, stopped = stopped + 1, finished_at = case when open = 1 then now() end from ended where r.id = ended.batch_id`,
-    [id],
-  )
+  await endUnheard(id)
   await until('it is told', () => reasons.length === 1)
   expect((reasons[0] as Error).message).toContain('by hand')
   expect(neighbour.reasons).toEqual([])
   expect(await execution(database, other)).toMatchObject({ status: 'running' })
   expect(executor.stats).toMatchObject({ ended: 1, fenced: 0, inFlight: 1 })
+})
+
+test('one that was not told, and with which its batch ended, hears why, not that its lease was lost', async () => {
+  const organizationId = await database.organization()
+  await shortLeases(database, organizationId, 6)
+  const { definition, running, reasons } = endless('deaf and alone')
+  const executor = await database.start(definition)
+  const id = await database.client.enqueue(definition, {}, { organizationId })
+  await running.opened
+  await endUnheard(id)
+  await until('it is told', () => reasons.length === 1)
+  expect(reasons[0]).toBeInstanceOf(ExecutionEndedError)
+  expect((reasons[0] as Error).message).toContain('by hand')
+  await until('its place is free', () => executor.stats.inFlight === 0)
+  expect(executor.stats).toMatchObject({ ended: 1, fenced: 0 })
 })
 
 test('the place of an ended execution is filled with waiting work at once', async () => {
