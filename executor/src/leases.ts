@@ -93,15 +93,12 @@ export class Leases {
       for (const [batchId, lease] of due) {
         if (!lost.has(batchId)) lease.expiresAt = askedAt + lease.leaseMs
       }
-      try {
-        // First: a batch whose last executions were ended from outside is over too, and these hear why.
-        if (claims.length > 0) {
-          for (const ended of await endedExecutions(sql, executionIds, claims.map(({ batchId }) => batchId))) this.#options.onEnded(ended)
-        }
-      } finally {
-        for (const [batchId, lease] of due) {
-          if (lost.has(batchId) && this.#leases.has(batchId)) this.#lose(batchId, lease.runs)
-        }
+      // Before the lost ones are given up: a batch ends with its last execution that was ended from outside, and its run hears why.
+      if (claims.length > 0) {
+        for (const ended of await endedExecutions(sql, executionIds, claims.map(({ batchId }) => batchId))) this.#options.onEnded(ended)
+      }
+      for (const [batchId, lease] of due) {
+        if (lost.has(batchId) && this.#leases.has(batchId)) this.#lose(batchId, lease.runs)
       }
     } catch (error) {
       logger.warn({ err: error, batches: due.length }, 'leases could not be extended; trying again')
