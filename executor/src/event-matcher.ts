@@ -11,8 +11,8 @@ export interface EventMatcherOptions {
 export class EventMatcher {
   readonly #options: EventMatcherOptions
   #matching: Promise<void> | undefined
-  /** Asked for while one was under way, which may have looked already. */
-  #isAskedAgain = false
+  /** Asked for, and no look has begun since. */
+  #isAsked = false
 
   constructor(options: EventMatcherOptions) {
     this.#options = options
@@ -20,13 +20,8 @@ export class EventMatcher {
 
   /** There may be such events. Returns at once. */
   match(): void {
-    if (this.#matching !== undefined) {
-      this.#isAskedAgain = true
-      return
-    }
-    this.#matching = this.#match().finally(() => {
-      this.#matching = undefined
-    })
+    this.#isAsked = true
+    this.#matching ??= this.#matchWhileAsked()
   }
 
   /** Resolves when none is under way. */
@@ -34,15 +29,16 @@ export class EventMatcher {
     await this.#matching
   }
 
-  async #match(): Promise<void> {
+  async #matchWhileAsked(): Promise<void> {
     const { sql, logger } = this.#options
-    do {
-      this.#isAskedAgain = false
+    while (this.#isAsked) {
+      this.#isAsked = false
       try {
         await matchEvents(sql)
       } catch (error) {
         logger.warn({ err: error }, 'events could not be matched with those who wait for them; the next tick does it')
       }
-    } while (this.#isAskedAgain)
+    }
+    this.#matching = undefined
   }
 }

@@ -45,6 +45,8 @@ begin
       returning e.id
     ), steps as (
       delete from public.fw_execution_steps s using gone where s.execution_id = gone.id
+    ), parked as (
+      delete from public.fw_parked_executions k using gone where k.execution_id = gone.id
     )
     select count(*) into v_gone from gone;
     executions := executions + v_gone;
