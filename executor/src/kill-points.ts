@@ -15,6 +15,7 @@ export const KILL_POINTS = [
   'fw_set_progress',
   'fw_release',
   'fw_extend_leases',
+  'fw_match_events',
   'fw_take_due_jobs',
   'fw_checkpoint',
   'commit',

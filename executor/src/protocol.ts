@@ -264,6 +264,11 @@ export async function endedExecutions(
   return rows.map(([executionId, batchId, reason]) => ({ executionId, batchId, reason }))
 }
 
+/** Looks again at events that somebody may have missed. */
+export async function matchEvents(sql: Queryable): Promise<void> {
+  await write('fw_match_events', () => sql.query('select public.fw_match_events()'))
+}
+
 /** Returns jobs that are due and that nobody else runs; they are this executor's now. */
 export async function takeDueJobs(sql: Queryable, executorId: string): Promise<Job[]> {
   return (await write('fw_take_due_jobs', () => sql.query<Job & pg.QueryResultRow>('select name, command from public.fw_take_due_jobs($1)', [executorId]))).rows

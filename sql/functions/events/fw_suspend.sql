@@ -18,6 +18,9 @@ declare
   v_ids uuid[];         -- by place in the arguments; NULL for what may not be written
   v_wake timestamptz[]; -- the same
   v_children uuid[];    -- by place in the waits; NULL for what is no child
+  v_waiters uuid[];     -- of the waits for an event: who waits, of which organization, and for which key
+  v_key_organizations uuid[];
+  v_keys text[];
   v_closed uuid[];
 begin
   v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
@@ -31,15 +34,19 @@ begin
       on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running' and i.batch_id = any (v_batches)
   ) n;
   if array_remove(v_ids, null) <> '{}' then
-    -- Before any message is locked, as fw_emit_event does, and in one order.
-    perform pg_advisory_xact_lock(l.lock)
-    from (
-      select distinct public.fw_event_lock(e.organization_id, w.key) as lock
-      from unnest(p_wait_items, p_wait_keys) as w (item, key)
-      join public.fw_workflow_executions e on e.id = v_ids[w.item]
-      where w.key is not null
-      order by lock
-    ) l;
+    select array_agg(e.id), array_agg(e.organization_id), array_agg(w.key) into v_waiters, v_key_organizations, v_keys
+    from unnest(p_wait_items, p_wait_keys) as w (item, key)
+    join public.fw_workflow_executions e on e.id = v_ids[w.item]
+    where w.key is not null;
+    if v_keys is not null then
+      -- Before any message is locked, as fw_hand_over_event does, and in one order.
+      perform pg_advisory_xact_lock(l.lock)
+      from (
+        select distinct public.fw_event_lock(k.organization_id, k.key) as lock
+        from unnest(v_key_organizations, v_keys) as k (organization_id, key)
+        order by lock
+      ) l;
+    end if;
     -- Before its steps, in the order of all locks: a child that finishes at this moment holds the message of its parent, and either
     -- is seen finished here, or sees its parent waiting.
     perform from pgmq.q_workflow_execution_queue q
@@ -63,19 +70,14 @@ begin
       perform public.fw_create_children(
         v_children, array(select v_ids[item] from unnest(p_wait_items) as item), p_wait_names, p_wait_workflows, p_wait_inputs);
     end if;
-    -- An event that came before: the oldest that the execution has not received yet.
-    update public.fw_execution_steps s set status = 'completed', output_data = found.payload, event_id = found.id, completed_at = public.fw_now()
-    from unnest(p_wait_items, p_wait_names, p_wait_keys) as w (item, name, key)
-    cross join lateral (
-      select v.id, v.payload from public.fw_events v
-      where v.organization_id = (select e.organization_id from public.fw_workflow_executions e where e.id = v_ids[w.item])
-        and v.key = w.key and v.expires_at > public.fw_now()
-        and not exists (
-          select from public.fw_execution_steps had
-          where had.execution_id = v_ids[w.item] and had.event_id = v.id)
-      order by v.id limit 1
-    ) found
-    where w.key is not null and s.execution_id = any (array[v_ids[w.item]]) and s.node_id = w.name and s.status = 'waiting';
+    if v_keys is not null then
+      -- Events that came before: the oldest that the execution has not received yet.
+      perform public.fw_receive_events(v_waiters, v_keys);
+      if current_setting('transaction_isolation') in ('repeatable read', 'serializable') then
+        -- The snapshot may be older than an event that did not see this wait either.
+        perform public.fw_note_unmatched_keys(v_key_organizations, v_keys);
+      end if;
+    end if;
 
     -- Visible again when the first of its waits is over; at once when one is already.
     -- By union, not by a join: without hashes that would be each with each.
