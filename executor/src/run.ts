@@ -10,7 +10,7 @@ import type { Logger } from './logger.js'
 import { Operations } from './operations.js'
 import type { Outcome } from './outcome.js'
 import type { Checkpoint, Claim, Wait } from './protocol.js'
-import { Replay, type ReplayEnd } from './replay.js'
+import { Replay, type ReplayEnd, type ReplayListener } from './replay.js'
 import { RunContext } from './run-context.js'
 import { type Describe, type Failed, failedBy, failedByInput } from './thrown.js'
 import { parseInput, type Workflow } from './workflow.js'
@@ -41,13 +41,12 @@ export interface RunSupport {
   readonly redact: (text: string) => string
 }
 
-export class Run {
+export class Run implements ReplayListener {
   readonly claim: Claim
   /** Completed or failed in this run, not yet reported. Whoever reports takes them. */
   pending: Checkpoint[] = []
   readonly support: RunSupport
   readonly replay: Replay
-  readonly failures = new Failures()
   /** Made for the first step that has one, or was compensated: most runs have none. */
   compensations: Compensations | undefined
 
@@ -60,20 +59,18 @@ export class Run {
   #isHandlerDone = false
   #failure: PermanentError | undefined
   #log: Logger | undefined
+  #failures: Failures | undefined
 
   constructor(claim: Claim, workflow: Workflow, support: RunSupport) {
     this.claim = claim
     this.#workflow = workflow
     this.support = support
-    this.replay = new Replay(
-      claim.steps,
-      (end) => {
-        this.#endedByReplay(end)
-      },
-      (waits) => {
-        support.beginWaits(this, waits)
-      },
-    )
+    this.replay = new Replay(claim.steps, this)
+  }
+
+  /** Steps that have failed; most runs have none. */
+  get failures(): Failures {
+    return (this.#failures ??= new Failures())
   }
 
   /** The handler has ended, or the run has: nothing new may be asked for. */
@@ -112,7 +109,7 @@ export class Run {
     this.replay.finish()
     // Once the run was stopped, whatever its handler made of that says nothing about the execution.
     if (this.#stopped !== undefined) return { kind: this.#stopped instanceof ExecutorStoppedError ? 'stopped' : 'lost' }
-    this.failures.tellUnwatched(this.log())
+    this.#failures?.tellUnwatched(this.log())
     const ended = this.#failure === undefined ? outcome : failedBy(this.#failure, this.support.describe)
     if (ended.kind === 'changed' || (this.claim.compensating === undefined && (ended.kind !== 'failed' || this.compensations === undefined))) return ended
     return await (this.compensations ?? new Compensations()).settle(ended, this.claim, this.#workflow.policy.max_attempts, {
@@ -155,18 +152,18 @@ export class Run {
     const delayMs = deferredMs(error)
     const outcome: Outcome = delayMs === undefined ? failedBy(error, this.support.describe) : { kind: 'deferred', delayMs }
     // They run again.
-    const behind = this.failures.behind(error, this.replay.history.asks)
+    const behind = this.#failures?.behind(error, this.replay.history.asks) ?? []
     for (const { checkpoint } of behind) {
       const at = this.pending.indexOf(checkpoint)
       if (at >= 0) this.pending.splice(at, 1)
       if (at < 0 || delayMs === undefined) this.pending.push({ ...checkpoint, error: JSON.stringify({ ...JSON.parse(checkpoint.error ?? '{}') as object, again: true }) })
     }
     if (outcome.kind !== 'failed') return outcome
-    const step = behind[0]?.checkpoint.name ?? this.failures.stepOf(error)
+    const step = behind[0]?.checkpoint.name ?? this.#failures?.stepOf(error)
     return step === undefined ? outcome : { ...outcome, step }
   }
 
-  #endedByReplay(end: ReplayEnd): void {
+  onReplayEnd(end: ReplayEnd): void {
     this.#isEnded = true
     if (end.kind === 'waiting') this.#finish?.(end)
     else {
@@ -175,6 +172,10 @@ export class Run {
       this.#abort?.abort(error)
       this.#finish?.({ kind: 'changed', recorded, asked, reason: error.message })
     }
+  }
+
+  onWaitsBegin(waits: Wait[]): void {
+    this.support.beginWaits(this, waits)
   }
 
   signal(): AbortSignal {
