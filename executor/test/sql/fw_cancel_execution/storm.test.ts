@@ -30,7 +30,7 @@ async function suspend(on: Session, x: string, held: readonly Claimed[], name: s
   )
 }
 
-test('cancels, with and without compensation, beside everything else that goes on: no deadlock, and every rule holds', async () => {
+test('cancels, with and without compensation, beside everything else that goes on: no deadlock, and every rule holds at every moment', async () => {
   const name = workflow()
   const organizations = [await organization(database, { batchSize: 5, concurrency: 6 }), await organization(database, { batchSize: 3, concurrency: 4 })]
   const errors: string[] = []
@@ -112,16 +112,23 @@ test('cancels, with and without compensation, beside everything else that goes o
       return 1
     })
 
+  const look = (session: Session) =>
+    loop('look', async () => {
+      const violations = await session.query('select name, violations, detail from public.fw_invariants where violations <> 0')
+      if (violations.length > 0) errors.push(`look: ${JSON.stringify(violations)}`)
+      return 1
+    })
+
   const deadlocks = async () =>
     Number(one(await database.query<{ deadlocks: string }>('select deadlocks from pg_catalog.pg_stat_database where datname = current_database()')).deadlocks)
   const before = await deadlocks()
-  const roles = [work, work, work, cancel, cancel, cancel, tell, end, lose, redrive]
+  const roles = [work, work, work, cancel, cancel, cancel, tell, end, lose, redrive, look]
   await withSessions(database, roles.length, async (...sessions) => {
     const outcomes = await Promise.allSettled(sessions.map(async (session, at) => roles[at]?.(session)))
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   })
   expect(errors).toEqual([])
-  for (const what of ['work', 'cancel', 'emit', 'end', 'lose', 'redrive']) expect([what, (counts.get(what) ?? 0) > 5]).toEqual([what, true])
+  for (const what of ['work', 'cancel', 'emit', 'end', 'lose', 'redrive', 'look']) expect([what, (counts.get(what) ?? 0) > 5]).toEqual([what, true])
   expect(await deadlocks()).toBe(before)
   await database.query('select public.fw_match_events()')
   await expectInvariantsZero(database.pool)
