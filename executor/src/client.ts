@@ -245,6 +245,18 @@ export class Client {
   }
 
   /**
+   * Lets an execution that waits for its next run go on from one of its steps, as when it is parked because its code was changed: the step, and
+   * all that was asked for or seen after it, happens again; children that still run for it are cancelled. What came before stays.
+   * @param step name of the step, as recorded
+   * @returns how many steps were forgotten
+   * @throws an error with code FW003 for an execution or step that does not exist, FW004 for one that runs just now or has finished
+   */
+  async continueFrom(id: string, step: string): Promise<number> {
+    const { rows } = await this.#pool.query<{ forgotten: number }>('select public.fw_continue_from($1, $2) as forgotten', [id, step])
+    return rows[0]?.forgotten ?? 0
+  }
+
+  /**
    * Emits an event: whoever waits for its key in this organization goes on with the payload, and it is kept for those who wait later.
    * @param key 1 to 200 characters, with neither U+0000 nor half of a surrogate pair
    * @param payload JSON of up to a megabyte
