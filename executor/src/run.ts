@@ -9,7 +9,7 @@ import type { MapOptions, MapWork, StepOptions, StepScope, TransactionClient, Tr
 import { sqlState } from './database-errors.js'
 import { deferredMs } from './defer.js'
 import type { Duration } from './duration.js'
-import { type ExecutionEndedError, ExecutorStoppedError, LeaseLostError, PermanentError, UsageError } from './errors.js'
+import { CommitUnknownError, type ExecutionEndedError, ExecutorStoppedError, LeaseLostError, PermanentError, UsageError } from './errors.js'
 import { checkStepName, History, type Place } from './history.js'
 import { toJson } from './json.js'
 import type { Logger } from './logger.js'
@@ -20,6 +20,7 @@ import { type ContextOperations, RunContext, RunScope } from './run-context.js'
 import { runStep } from './step-attempts.js'
 import { type Describe, type Failed, failedBy, failedByInput } from './thrown.js'
 import { inTransaction, isQueryResult } from './transaction.js'
+import type { BackendTransaction, StepFate } from './transaction-fate.js'
 import { Waiting } from './waiting.js'
 import { parseInput, type Workflow } from './workflow.js'
 
@@ -33,6 +34,8 @@ export interface RunSupport {
   connect(): Promise<pg.PoolClient>
   /** Records a step inside the transaction of this client. */
   checkpoint(client: pg.PoolClient, run: Run, step: Checkpoint): Promise<void>
+  /** What became of a transaction whose commit was not answered: whether this step is recorded. */
+  stepFate(run: Run, step: string, transaction: BackendTransaction): Promise<StepFate>
   /** Says that compensations begin. Returns false when the lease is lost. */
   beginCompensation(run: Run, failed: Failed): Promise<boolean>
   /** Records that a step was compensated. Returns false when the lease is lost. */
@@ -214,24 +217,31 @@ export class Run implements ContextOperations {
     if (recorded !== undefined) return recorded.output as TransactionResult<Result>
     await this.#support.makeDurable(this)
     this.#throwIfStopped()
-    const client = await this.#support.connect()
     const started = performance.now()
     const inside: Inside = { run: this, step: place.name }
     try {
-      return await inTransaction(client, {
+      return await inTransaction({
         step: name,
         signal: this.signal(),
+        connect: () => this.#support.connect(),
+        fate: (transaction) => this.#support.stepFate(this, place.name, transaction),
         work: async (sql) => {
           const result = await callInside(inside, fn, sql)
           return (isQueryResult(result) ? null : result) as TransactionResult<Result>
         },
-        beforeCommit: async (result) => {
+        beforeCommit: async (client, result) => {
           this.#throwIfStopped()
           await this.#support.checkpoint(client, this, checkpoint(place, result, started))
         },
       })
     } catch (error) {
       if (sqlState(error) === SQLSTATE.leaseLost) this.stop(new LeaseLostError(this.claim.executionId))
+      if (error instanceof CommitUnknownError) {
+        // Not even the handler goes on: it could only act on a failure that may be none.
+        this.stop(error)
+        this.#suspend?.({ kind: 'stopped' })
+        return await new Promise<never>(() => undefined)
+      }
       throw error
     } finally {
       inside.run = undefined
