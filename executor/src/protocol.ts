@@ -295,12 +295,15 @@ export async function checkpoint(
   execution: { executionId: string; batchId: string },
   step: Checkpoint,
 ): Promise<void> {
-  await write('fw_checkpoint', () => sql.query({
-    // Not prepared: what a step's session has prepared is gone when it is given back.
+  // Not prepared: what a step's session has prepared is gone when it is given back.
+  const query = {
     text: 'select public.fw_checkpoint($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
     values: [executorId, execution.executionId, execution.batchId, step.name, step.index, step.output ?? null, step.durationMs,
       step.asked ?? null, step.askedOrder ?? null, step.order ?? null],
-  }))
+    types: COLUMN_TYPES,
+    query_timeout: ANSWER_MS,
+  }
+  await write('fw_checkpoint', () => sql.query(query))
 }
 
 /** Whether the step of a transaction whose commit was not answered is recorded. */

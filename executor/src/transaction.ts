@@ -9,6 +9,7 @@ import { COLUMN_TYPES } from './column-types.js'
 import { COMMIT_MS } from './connections.js'
 import type { TransactionClient } from './context.js'
 import { sqlState } from './database-errors.js'
+import { LONGEST_TIMER_MS } from './duration.js'
 import { UsageError, WorkerError } from './errors.js'
 import { write } from './kill-points.js'
 import { StepClient } from './step-client.js'
@@ -40,7 +41,9 @@ const END_SETTINGS = [
   'set local session authorization default',
   'set local role to default',
   "set local client_encoding to 'UTF8'",
-  ...['statement_timeout', 'lock_timeout', 'synchronous_commit'].map((name) => `set local ${name} to default`),
+  'set local statement_timeout to 0',
+  'set local lock_timeout to 0',
+  'set local synchronous_commit to default',
 ].join('; ')
 
 /** A transaction that may write has an id from here on; another one has one only when it wrote before. */
@@ -161,7 +164,9 @@ async function conclude(client: pg.PoolClient, transaction: BackendTransaction, 
 }
 
 async function describe(client: pg.PoolClient, text: string): Promise<Description> {
-  const results: unknown = await client.query<Description>({ text, types: COLUMN_TYPES })
+  // Deferred constraints may take their time.
+  const query = { text, types: COLUMN_TYPES, query_timeout: LONGEST_TIMER_MS }
+  const results: unknown = await client.query<Description>(query)
   const last = [results].flat().at(-1) as pg.QueryResult<Description>
   const [found] = last.rows
   if (found === undefined) throw new Error('the server does not describe its transaction')

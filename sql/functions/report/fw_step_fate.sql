@@ -6,7 +6,12 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '2s'
 as $$
 begin
-  perform public.fw_require_read_committed();
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise invalid_transaction_state using
+      message = format('what became of a step cannot be found out in a transaction that is %s', upper(current_setting('transaction_isolation'))),
+      detail = 'It has to see what was committed while it waited for the lock.',
+      hint = 'Begin with: begin isolation level read committed.';
+  end if;
   -- A session that still waits for a commit that was lost on its way: nobody will send it again.
   perform pg_terminate_backend(a.pid) from pg_stat_activity a
   where a.pid = p_backend_pid and a.datname = current_database() and a.backend_xid = p_transaction_id::xid8::xid
@@ -25,4 +30,4 @@ begin
 end
 $$;
 comment on function public.fw_step_fate(uuid, uuid, uuid, text, integer, text) is
-  'For an executor whose commit after fw_checkpoint got no answer, asked on another connection: recorded when the step is there, absent when it is not and that transaction can no longer commit, fenced when the batch has lost its lease. It ends the session of the lost connection (process id and transaction id) when that waits for a commit. Raises 55P03 while the transaction goes on: ask again.';
+  'For an executor whose commit after fw_checkpoint got no answer, asked on another connection: recorded when the step is there, absent when it is not and that transaction can no longer commit, fenced when the batch has lost its lease. It ends the session of the lost connection (process id and transaction id) when that waits for a commit. Must be READ COMMITTED. Raises 55P03 while the transaction goes on: ask again.';
