@@ -7,7 +7,7 @@ import { Compensations } from './compensation.js'
 import type { InstantOptions, InvokeOptions, MapOptions, MapWork, SleepOptions, StepOptions, StepScope, TransactionClient, TransactionResult, WaitOptions } from './context.js'
 import { sqlState } from './database-errors.js'
 import type { Duration } from './duration.js'
-import { ChangedWorkflowError, LeaseLostError, PermanentError, UsageError } from './errors.js'
+import { ChangedWorkflowError, CommitUnknownError, LeaseLostError, PermanentError, UsageError } from './errors.js'
 import { Given } from './given.js'
 import { checkStepName } from './history.js'
 import { keep, type Kept } from './json.js'
@@ -213,13 +213,18 @@ export class Operations implements ContextOperations {
         let taken: { order: number; done: () => void } | undefined
         try {
           const result = await this.#commit(place, fn, async (client, kept) => {
-            taken = await replay.taken(place)
+            // A transaction that is tried again has it already.
+            taken ??= await replay.taken(place)
             await support.checkpoint(client, this.#run, checkpoint(place, TRANSACTION, taken.order, started, kept.text, false))
           })
           taken?.done()
           return result
         } catch (error) {
           if (sqlState(error) === SQLSTATE.leaseLost) this.#run.stop(new LeaseLostError(this.#run.claim.executionId))
+          if (error instanceof CommitUnknownError) {
+            this.#run.halt(error)
+            throw HALTED
+          }
           this.#run.throwIfStopped()
           const order = taken === undefined ? await replay.fresh(place) : taken.order
           const failure = this.#noteFailure(place, TRANSACTION, order, started, error)
@@ -236,18 +241,19 @@ export class Operations implements ContextOperations {
     record: (client: Parameters<Run['support']['checkpoint']>[0], kept: Kept<TransactionResult<Result>>) => Promise<void>,
   ): Promise<TransactionResult<Result>> {
     const { replay, support } = this.#run
-    const client = await support.connect()
     const inside: Inside & Current = { run: this.#run, step: place.name, startedAt: performance.now() }
     replay.activity.enter(inside)
     try {
-      const { value } = await inTransaction(client, {
+      const { value } = await inTransaction({
         step: place.name,
         signal: this.signal(),
+        connect: () => support.connect(),
+        fate: (transaction) => support.stepFate(this.#run, place.name, transaction),
         work: async (sql) => {
           const result = await callInside(inside, fn, sql)
           return keep((isQueryResult(result) ? null : result) as TransactionResult<Result>, `the result of step '${place.name}'`)
         },
-        beforeCommit: async (kept) => {
+        beforeCommit: async (client, kept) => {
           this.#run.throwIfStopped()
           await record(client, kept)
         },

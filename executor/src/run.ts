@@ -3,16 +3,17 @@
 import type pg from 'pg'
 import { Compensations } from './compensation.js'
 import { deferredMs } from './defer.js'
-import { ChangedWorkflowError, type ExecutionEndedError, ExecutorStoppedError, type LeaseLostError, PermanentError } from './errors.js'
+import { ChangedWorkflowError, CommitUnknownError, type ExecutionEndedError, ExecutorStoppedError, type LeaseLostError, PermanentError } from './errors.js'
 import { Failures } from './failures.js'
 import { toJson } from './json.js'
 import type { Logger } from './logger.js'
 import { Operations } from './operations.js'
 import type { Outcome } from './outcome.js'
 import type { Checkpoint, Claim, Wait } from './protocol.js'
-import { Replay, type ReplayEnd, type ReplayListener } from './replay.js'
+import { HALTED, Replay, type ReplayEnd, type ReplayListener } from './replay.js'
 import { RunContext } from './run-context.js'
 import { type Describe, type Failed, failedBy, failedByInput } from './thrown.js'
+import type { BackendTransaction, StepFate } from './transaction-fate.js'
 import { parseInput, type Workflow } from './workflow.js'
 
 /** What a run needs of the executor around it. */
@@ -27,6 +28,8 @@ export interface RunSupport {
   checkpoint(client: pg.PoolClient, run: Run, step: Checkpoint): Promise<void>
   /** Begins waits while steps of the run are still under way. Returns at once. */
   beginWaits(run: Run, waits: readonly Wait[]): void
+  /** What became of a transaction whose commit was not answered: whether this step is recorded. */
+  stepFate(run: Run, step: string, transaction: BackendTransaction): Promise<StepFate>
   /** Says that compensations begin. Returns false when the lease is lost. */
   beginCompensation(run: Run, failed: Failed): Promise<boolean>
   /** Records that a step was compensated. Returns false when the lease is lost. */
@@ -88,6 +91,14 @@ export class Run implements ReplayListener {
     this.#stopped ??= reason
     this.replay.close(reason)
     this.#abort?.abort(reason)
+  }
+
+  /** The run ends here and now. Its handler does not hear of it: it stays where it is, for it could only do the wrong thing. */
+  halt(reason: CommitUnknownError): void {
+    this.#stopped ??= reason
+    this.replay.close(HALTED)
+    this.#abort?.abort(reason)
+    this.#finish?.({ kind: 'stopped' })
   }
 
   /** The run cannot succeed any more: no step of it starts, and its outcome is this error. */
@@ -191,7 +202,7 @@ export class Run implements ReplayListener {
   }
 
   throwIfStopped(): void {
-    if (this.#stopped !== undefined) throw this.#stopped
+    if (this.#stopped !== undefined) throw this.#stopped instanceof CommitUnknownError ? HALTED : this.#stopped
     if (this.#failure !== undefined) throw this.#failure
   }
 
