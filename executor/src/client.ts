@@ -241,6 +241,20 @@ export class Client {
   }
 
   /**
+   * Makes an execution fail for good, be it queued, waiting or running: what it has completed is compensated first, then it is
+   * dead-lettered with the reason, from where it can be put back. Its children are cancelled; handlers that run are aborted.
+   * @param reason kept with the execution and in its dead letter; not empty
+   * @returns false when it had finished, or begun to compensate, before
+   * @throws UsageError for an empty reason; an error with code FW003 when there is no such execution
+   * @example await client.fail(id, 'the order was withdrawn')
+   */
+  async fail(id: string, reason: string): Promise<boolean> {
+    if (reason.trim() === '') throw new UsageError('the reason is empty: say why the execution is to fail')
+    const { rows } = await this.#pool.query<{ failed: boolean }>('select public.fw_fail_execution($1, $2) as failed', [id, reason])
+    return rows[0]?.failed ?? false
+  }
+
+  /**
    * Emits an event: whoever waits for its key in this organization goes on with the payload, and it is kept for those who wait later.
    * @param key 1 to 200 characters
    * @param payload JSON of up to a megabyte

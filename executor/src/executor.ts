@@ -115,8 +115,6 @@ export class Executor {
       },
       connect: () => this.#pool.connect(),
       checkpoint: (client, run, step) => protocol.checkpoint(client, this.#id, run.claim, step),
-      beginCompensation: (run, { error, category }) =>
-        untilAnswered(run, () => protocol.beginCompensation(this.#lanePool, this.#id, run.claim, error, category)),
       recordCompensation: (run, step) => untilAnswered(run, () => protocol.recordCompensation(this.#lanePool, this.#id, run.claim, step)),
       noteProgress: (run, fraction, text) => {
         this.#progress.note(run, fraction, text)

@@ -25,17 +25,14 @@ export class History {
   readonly #recorded: Map<string, Recorded> | undefined
   /** Names by place, where something was recorded. */
   readonly #places: Map<number, string> | undefined
-  readonly #onlyRecorded: Error | undefined
   readonly #names = new Set<string>()
   /** How often a name was used, where more than once. */
   #uses: Map<string, number> | undefined
   /** So far each step of this run was recorded, and one followed the other. What comes next must be what came next then. */
   #isReplay = true
 
-  /** @param onlyRecorded what is thrown at each step that is not recorded: the execution does nothing new any more */
-  constructor(workflow: string, recorded: readonly Recorded[], onlyRecorded?: Error) {
+  constructor(workflow: string, recorded: readonly Recorded[]) {
     this.#workflow = workflow
-    this.#onlyRecorded = onlyRecorded
     if (recorded.length === 0) return
     this.#recorded = new Map(recorded.map((step) => [step.name, step]))
     this.#places = new Map(recorded.map(({ name, index }) => [index, name]))
@@ -72,10 +69,9 @@ export class History {
    * @throws ChangedWorkflowError for a new step where another one was recorded
    */
   recorded({ name, index }: Place): Recorded | undefined {
-    if (this.#recorded === undefined && this.#onlyRecorded === undefined) return undefined
-    const found = this.#recorded?.get(name)
+    if (this.#recorded === undefined) return undefined
+    const found = this.#recorded.get(name)
     if (found !== undefined) return found
-    if (this.#onlyRecorded !== undefined) throw this.#onlyRecorded
     const other = this.#places?.get(index)
     if (this.#isReplay && other !== undefined) throw new ChangedWorkflowError(this.#workflow, other, name)
     // A step that failed then, or was not reached: the way may go another way from here.

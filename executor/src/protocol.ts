@@ -72,7 +72,7 @@ export async function report(sql: Queryable, executorId: string, reports: readon
   const steps = reports.flatMap(({ checkpoints }) => checkpoints)
   const { rows } = await write('fw_report', () => sql.query<[number]>({
     name: 'fw_report',
-    text: 'select * from public.fw_report($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
+    text: 'select * from public.fw_report($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)',
     values: [
       executorId,
       uuidArray(reports.map(({ executionId }) => executionId)),
@@ -84,6 +84,7 @@ export async function report(sql: Queryable, executorId: string, reports: readon
       intArray(steps.map(({ index }) => index)),
       jsonbArray(steps.map(({ output }) => output)),
       intArray(steps.map(({ durationMs }) => durationMs)),
+      steps.some(({ isCompensable }) => isCompensable) ? steps.map(({ isCompensable }) => isCompensable ?? null) : [],
     ],
     rowMode: 'array',
   }))
@@ -144,24 +145,6 @@ export async function suspend(sql: Queryable, executorId: string, suspensions: r
     outcomes[place - 1] = { outcome, wakeInMs: wakeInMs === null ? null : Number(wakeInMs) }
   }
   return outcomes
-}
-
-/** Says that the compensations of an execution begin. Returns false when its lease is lost. */
-export async function beginCompensation(
-  sql: Queryable,
-  executorId: string,
-  { executionId, batchId }: { executionId: string; batchId: string },
-  error: string,
-  category: string,
-): Promise<boolean> {
-  const { rows } = await write('fw_begin_compensation', () => sql.query<{ begun: boolean }>('select public.fw_begin_compensation($1, $2, $3, $4, $5) as begun', [
-    executorId,
-    executionId,
-    batchId,
-    error,
-    category,
-  ]))
-  return rows[0]?.begun === true
 }
 
 /** Records that a step was compensated. Returns false when the lease is lost. */

@@ -9,7 +9,7 @@ import type { MapOptions, MapWork, StepOptions, StepScope, TransactionClient, Tr
 import { sqlState } from './database-errors.js'
 import { deferredMs } from './defer.js'
 import type { Duration } from './duration.js'
-import { type ExecutionEndedError, ExecutorStoppedError, LeaseLostError, PermanentError, UsageError } from './errors.js'
+import { type ExecutionEndedError, ExecutorStoppedError, LeaseLostError, type PermanentError, UsageError } from './errors.js'
 import { checkStepName, History, type Place } from './history.js'
 import { toJson } from './json.js'
 import type { Logger } from './logger.js'
@@ -18,7 +18,7 @@ import { callInside, type Inside, stepAround } from './nesting.js'
 import type { Outcome } from './outcome.js'
 import { type ContextOperations, RunContext, RunScope } from './run-context.js'
 import { runStep } from './step-attempts.js'
-import { type Describe, type Failed, failedBy, failedByInput } from './thrown.js'
+import { type Describe, failedBy, failedByInput } from './thrown.js'
 import { inTransaction, isQueryResult } from './transaction.js'
 import { Waiting } from './waiting.js'
 import { parseInput, type Workflow } from './workflow.js'
@@ -33,8 +33,6 @@ export interface RunSupport {
   connect(): Promise<pg.PoolClient>
   /** Records a step inside the transaction of this client. */
   checkpoint(client: pg.PoolClient, run: Run, step: Checkpoint): Promise<void>
-  /** Says that compensations begin. Returns false when the lease is lost. */
-  beginCompensation(run: Run, failed: Failed): Promise<boolean>
   /** Records that a step was compensated. Returns false when the lease is lost. */
   recordCompensation(run: Run, step: string): Promise<boolean>
   /** Notes how far the run is. Returns at once. */
@@ -53,8 +51,8 @@ export class Run implements ContextOperations {
   readonly #workflow: Workflow
   readonly #support: RunSupport
   readonly #history: History
-  /** Made for the first step that has one, or was compensated: most runs have none. */
-  #compensations: Compensations | undefined
+  /** Of a run that only compensates. */
+  readonly #compensations: Compensations | undefined
   #stopped: LeaseLostError | ExecutionEndedError | ExecutorStoppedError | undefined
   /** Made when somebody asks for the signal: most runs never do. */
   #abort: AbortController | undefined
@@ -68,7 +66,8 @@ export class Run implements ContextOperations {
     this.claim = claim
     this.#workflow = workflow
     this.#support = support
-    this.#history = new History(workflow.name, claim.steps, claim.compensating === undefined ? undefined : new PermanentError(claim.compensating.error))
+    this.#history = new History(workflow.name, claim.steps)
+    if (claim.compensating !== undefined) this.#compensations = new Compensations()
   }
 
   /** Stops the run: its signal fires, and no step of it starts or is recorded any more. */
@@ -94,10 +93,8 @@ export class Run implements ContextOperations {
     // Once the run was stopped, whatever its handler made of that says nothing about the execution.
     if (this.#stopped !== undefined) return { kind: this.#stopped instanceof ExecutorStoppedError ? 'stopped' : 'lost' }
     const ended = this.#failure === undefined ? outcome : failedBy(this.#failure, this.#support.describe)
-    if (this.claim.compensating === undefined && (ended.kind !== 'failed' || this.#compensations === undefined)) return ended
-    return await (this.#compensations ?? new Compensations()).settle(ended, this.claim, this.#workflow.policy.max_attempts, {
-      makeDurable: () => this.#support.makeDurable(this),
-      begin: (failed) => this.#support.beginCompensation(this, failed),
+    if (this.#compensations === undefined || this.claim.compensating === undefined) return ended
+    return await this.#compensations.settle(ended, this.claim, this.claim.compensating, {
       record: (step) => this.#support.recordCompensation(this, step),
       signal: () => this.signal(),
       describe: this.#support.describe,
@@ -130,10 +127,12 @@ export class Run implements ContextOperations {
   }
 
   step<Result>(name: string, fn: (scope: StepScope) => Result | Promise<Result>, options?: StepOptions<Result>): Promise<Result> {
+    if (this.#compensations !== undefined) return this.#metAgain(() => this.#named(name), this.#compensations, options)
     return this.#activity.follow(this.#step(() => this.#named(name), fn, options))
   }
 
   transaction<Result>(name: string, fn: (sql: TransactionClient) => Promise<Result>): Promise<TransactionResult<Result>> {
+    if (this.#compensations !== undefined) return this.#metAgain(() => this.#named(name), this.#compensations)
     return this.#activity.follow(this.#transaction(name, fn))
   }
 
@@ -182,7 +181,8 @@ export class Run implements ContextOperations {
     const place = placed()
     const recorded = this.#history.recorded(place)
     if (recorded !== undefined) {
-      this.#noteCompensation(place.name, recorded.output as Result, options, recorded.compensated === true)
+      // Recorded by an executor of an older version, or before the step got its compensation.
+      if (options?.compensate !== undefined && recorded.compensable !== true) this.#note(place, recorded.output, performance.now(), true)
       return recorded.output as Result
     }
     await this.#support.makeDurable(this)
@@ -197,15 +197,19 @@ export class Run implements ContextOperations {
       inside.run = undefined
     }
     this.#throwIfStopped()
-    this.#note(place, result, started)
-    this.#noteCompensation(place.name, result, options, false)
+    this.#note(place, result, started, options?.compensate !== undefined)
     return result
   }
 
-  #noteCompensation<Result>(step: string, result: Result, options: StepOptions<Result> | undefined, isDone: boolean): void {
-    const compensate = options?.compensate
-    if (isDone) (this.#compensations ??= new Compensations()).noteDone(step)
-    else if (compensate !== undefined) (this.#compensations ??= new Compensations()).add({ step, run: (scope) => compensate(result, scope), options: options?.compensateOptions ?? {} })
+  /** Of a run that only compensates: the result of a step that was recorded; at another one the handler stays. */
+  async #metAgain<Result>(placed: () => Place, compensations: Compensations, options: StepOptions<Result> = {}): Promise<Result> {
+    const place = placed()
+    const recorded = this.#history.recorded(place)
+    if (recorded === undefined) return await this.#waitAt([])
+    const { compensate, compensateOptions = {} } = options
+    const result = recorded.output as Result
+    if (compensate !== undefined) compensations.add({ step: place.name, run: (scope) => compensate(result, scope), options: compensateOptions })
+    return result
   }
 
   async #transaction<Result>(name: string, fn: (sql: TransactionClient) => Promise<Result>): Promise<TransactionResult<Result>> {
@@ -250,7 +254,8 @@ export class Run implements ContextOperations {
       recorded: (place) => this.#history.recorded(place),
       wait: (waits) => this.#waitAt(waits),
       follow: (work) => this.#activity.follow(work),
-      step: (place, fn) => this.#activity.follow(this.#step(() => place, fn, undefined)),
+      step: (place, fn) =>
+        this.#compensations === undefined ? this.#activity.follow(this.#step(() => place, fn, undefined)) : this.#metAgain(() => place, this.#compensations),
     })
   }
 
@@ -271,12 +276,14 @@ export class Run implements ContextOperations {
     if (recorded !== undefined) return recorded.output as Value
     this.#throwIfStopped()
     const value = make()
-    this.#note(place, value, performance.now())
+    if (this.#compensations === undefined) this.#note(place, value, performance.now(), false)
     return value
   }
 
-  #note(place: Place, result: unknown, started: number): void {
-    this.pending.push(checkpoint(place, result, started))
+  #note(place: Place, result: unknown, started: number, isCompensable: boolean): void {
+    const noted = checkpoint(place, result, started)
+    if (isCompensable) noted.isCompensable = true
+    this.pending.push(noted)
     this.#support.noteCheckpoint(this)
   }
 

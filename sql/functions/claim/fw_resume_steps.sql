@@ -15,10 +15,13 @@ begin
       when s.status = 'failed' then jsonb_build_object('name', s.node_id, 'index', s.step_index, 'output', null, 'child', jsonb_build_object(
         'id', s.child_id, 'status', coalesce(c.status, 'failed'), 'error', s.error_message, 'category', c.error_category))
       when s.status = 'compensated' then jsonb_build_object('name', s.node_id, 'index', s.step_index, 'output', s.output_data, 'compensated', true)
+      when s.is_compensable then jsonb_build_object('name', s.node_id, 'index', s.step_index, 'output', s.output_data, 'compensable', true)
       else jsonb_build_object('name', s.node_id, 'index', s.step_index, 'output', s.output_data) end order by s.step_index)
     from public.fw_execution_steps s
     left join public.fw_workflow_executions c on s.status = 'failed' and c.id = s.child_id
-    where s.execution_id = p_execution_id and s.status in ('completed', 'skipped', 'failed', 'compensated'));
+    where s.execution_id = p_execution_id and s.status in ('completed', 'skipped', 'failed', 'compensated')
+      -- What was given up has not been seen by the handler.
+      and (s.status <> 'skipped' or (s.event_key is not null and s.wake_at <= s.completed_at)));
 end
 $$;
 comment on function public.fw_resume_steps(uuid) is

@@ -2,7 +2,7 @@ create or replace function public.fw_report(
   p_executor_id uuid,
   p_execution_ids uuid[], p_batch_ids uuid[], p_done boolean[], p_outputs jsonb[],
   p_step_items integer[] default '{}', p_step_names text[] default '{}', p_step_indexes integer[] default '{}',
-  p_step_outputs jsonb[] default '{}', p_step_durations_ms integer[] default '{}'
+  p_step_outputs jsonb[] default '{}', p_step_durations_ms integer[] default '{}', p_step_compensable boolean[] default '{}'
 ) returns setof integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -47,7 +47,8 @@ begin
 
   if cardinality(p_step_items) > 0 then
     v_void := public.fw_record_steps(
-      p_execution_ids, v_organizations, v_attempts, p_step_items, p_step_names, p_step_indexes, p_step_outputs, p_step_durations_ms);
+      p_execution_ids, v_organizations, v_attempts, p_step_items, p_step_names, p_step_indexes, p_step_outputs, p_step_durations_ms,
+      p_step_compensable);
   end if;
 
   if v_has_parents then
@@ -83,5 +84,5 @@ begin
   end if;
 end
 $$;
-comment on function public.fw_report(uuid, uuid[], uuid[], boolean[], jsonb[], integer[], text[], integer[], jsonb[], integer[]) is
+comment on function public.fw_report(uuid, uuid[], uuid[], boolean[], jsonb[], integer[], text[], integer[], jsonb[], integer[], boolean[]) is
   'Reports for many executions at once: checkpoints of completed steps, and the outputs of executions that are done. The arrays of the first group go together, a place for each execution; p_step_items says to which place a step belongs (1-based). Returns the places that were refused because the batch has lost its lease: nothing was written for them.';
