@@ -34,7 +34,7 @@ begin
   from pgmq.q_workflow_execution_queue q where q.read_ct > 0;
   -- The compensations of one that was turned back have a deadline of their own: with that it ends for good, as was decided then.
   select array_agg(l.id), array_agg(l.action),
-    array_agg(coalesce((l.compensating ->> 'status')::public.fw_execution_status, case l.action when 'cancel' then 'cancelled' else 'timed_out' end)),
+    array_agg(coalesce(l.compensating ->> 'status', case l.action when 'cancel' then 'cancelled' else 'timed_out' end)::public.fw_execution_status),
     array_agg(coalesce((l.compensating ->> 'error') || '; its compensation did not finish: ', '') || l.reason),
     array_agg(case when l.compensating is null then 'TIMEOUT' else l.compensating ->> 'category' end),
     array_agg(l.compensating is null and l.is_undone_first)
