@@ -25,10 +25,26 @@ export interface CompensationSupport {
 
 export class Compensations {
   readonly #found = new Map<string, Compensation>()
+  /** Steps of which it was recorded that they can be undone, and that have not been met yet. */
+  readonly #missing: Set<string>
+  readonly #isKnown: boolean
+
+  /** @param steps what earlier runs have recorded */
+  constructor(steps: readonly Recorded[]) {
+    this.#missing = new Set(steps.flatMap(({ name, compensable, compensated }) => (compensable === true && compensated !== true ? name : [])))
+    // Executors of older versions have not recorded which can be undone: only the end of the handler shows that there are no more.
+    this.#isKnown = steps.some(({ compensable }) => compensable)
+  }
+
+  /** All that can be undone has been met: what else the handler would do does not matter. */
+  get isComplete(): boolean {
+    return this.#isKnown && this.#missing.size === 0
+  }
 
   /** The run has met a completed step again, which says how it is undone. */
   add(compensation: Compensation): void {
     this.#found.set(compensation.step, compensation)
+    this.#missing.delete(compensation.step)
   }
 
   /**

@@ -33,7 +33,7 @@ export interface Recorded {
   child?: { id: string; status: string; error: string | null; category: string | null }
   compensated?: true
   /** It was recorded with a compensation. */
-  compensable?: true
+  compensable?: boolean
 }
 
 /** A sleep, or a wait for an event or a child. */

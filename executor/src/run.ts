@@ -67,7 +67,7 @@ export class Run implements ContextOperations {
     this.#workflow = workflow
     this.#support = support
     this.#history = new History(workflow.name, claim.steps)
-    if (claim.compensating !== undefined) this.#compensations = new Compensations()
+    if (claim.compensating !== undefined) this.#compensations = new Compensations(claim.steps)
   }
 
   /** Stops the run: its signal fires, and no step of it starts or is recorded any more. */
@@ -85,7 +85,8 @@ export class Run implements ContextOperations {
   async execute(): Promise<Outcome> {
     const outcome = await new Promise<Outcome>((resolve) => {
       this.#suspend = resolve
-      void this.#handle().then(resolve)
+      if (this.#compensations?.isComplete === true) resolve({ kind: 'waiting', waits: [] })
+      else void this.#handle().then(resolve)
     })
     // Also one that the handler did not wait for: its result is recorded, and it does not run beside the next attempt.
     while (!this.#activity.isIdle && this.#stopped === undefined) await this.#activity.idle()
@@ -209,6 +210,7 @@ export class Run implements ContextOperations {
     const { compensate, compensateOptions = {} } = options
     const result = recorded.output as Result
     if (compensate !== undefined) compensations.add({ step: place.name, run: (scope) => compensate(result, scope), options: compensateOptions })
+    if (compensations.isComplete) this.#suspend?.({ kind: 'waiting', waits: [] })
     return result
   }
 

@@ -14,7 +14,7 @@ begin
     select jsonb_agg(case when s.status = 'skipped' then jsonb_build_object('name', s.node_id, 'index', s.step_index, 'output', null, 'timed_out', true)
       when s.status = 'failed' then jsonb_build_object('name', s.node_id, 'index', s.step_index, 'output', null, 'child', jsonb_build_object(
         'id', s.child_id, 'status', coalesce(c.status, 'failed'), 'error', s.error_message, 'category', c.error_category))
-      when s.status = 'compensated' then jsonb_build_object('name', s.node_id, 'index', s.step_index, 'output', s.output_data, 'compensated', true)
+      when s.status = 'compensated' then jsonb_build_object('name', s.node_id, 'index', s.step_index, 'output', s.output_data, 'compensated', true, 'compensable', coalesce(s.is_compensable, false))
       when s.is_compensable then jsonb_build_object('name', s.node_id, 'index', s.step_index, 'output', s.output_data, 'compensable', true)
       else jsonb_build_object('name', s.node_id, 'index', s.step_index, 'output', s.output_data) end order by s.step_index)
     from public.fw_execution_steps s
@@ -25,4 +25,4 @@ begin
 end
 $$;
 comment on function public.fw_resume_steps(uuid) is
-  'Internal: what a claimed execution resumes from: a JSON array of {"name", "index", "output"} of its completed steps, or NULL for none. Ends its waits whose time is up; one that was for an event has "timed_out". A child that has failed has "child", with its id, status, error and category.';
+  'Internal: what a claimed execution resumes from: a JSON array of {"name", "index", "output"} of its completed steps, or NULL for none. Ends its waits whose time is up; one that was for an event has "timed_out". A step that can be undone is "compensable", one that was undone "compensated". A child that has failed has "child", with its id, status, error and category.';
