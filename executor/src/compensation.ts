@@ -54,7 +54,7 @@ export class Compensations {
    * @returns what was decided, which ends the execution; or why not all could be compensated
    */
   async settle(outcome: Outcome, claim: Claim, compensating: Compensating, support: CompensationSupport): Promise<Outcome> {
-    if (outcome.kind === 'lost' || outcome.kind === 'stopped') return outcome
+    if (outcome.kind === 'lost' || outcome.kind === 'stopped' || outcome.kind === 'changed') return outcome
     try {
       return await this.#run(claim, compensating, support)
     } catch (error) {
@@ -86,9 +86,13 @@ export class Compensations {
   }
 }
 
-/** Completed steps that were not compensated yet, in the order in which they are. */
+/** Steps that were not compensated yet, those first whose results the handler saw last. */
 function lastFirst(steps: readonly Recorded[]): Recorded[] {
-  return steps.filter(({ compensated }) => compensated !== true).sort((a, b) => b.index - a.index)
+  return steps.filter(({ compensated }) => compensated !== true).sort((a, b) => placeOf(b) - placeOf(a) || b.index - a.index)
+}
+
+function placeOf({ order, index }: Recorded): number {
+  return order === undefined || order === -1 ? index : order
 }
 
 function categoryOf({ category }: Compensating): Failed['category'] {
