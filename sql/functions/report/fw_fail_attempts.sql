@@ -55,7 +55,7 @@ begin
     v_turned, v_compensating
   from ruled r;
 
-  if exists (select from public.fw_workflow_executions e where e.id = any (v_over) and e.parent_id is not null) then
+  if v_over is not null then
     -- All messages at once, in one order; those that are tried again come with them.
     perform public.fw_lock_with_parents(v_over || v_retry);
   end if;
