@@ -4,7 +4,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   c_most_tries constant integer := 100;
-  c_again constant text := 'FW999';
+  c_again constant text := 'FW009';
   v_reason constant text := btrim(p_reason, E' \t\r\n');
   v_ids uuid[];
   v_count integer;
@@ -48,7 +48,7 @@ begin
         raise exception using errcode = c_again;
       end if;
       return v_ended;
-    exception when sqlstate 'FW999' then
+    exception when sqlstate 'FW009' then
       perform pg_sleep(0.01 * random());
     end;
   end loop;
