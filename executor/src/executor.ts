@@ -231,10 +231,17 @@ export class Executor {
   }
 
   #ended(run: Run, outcome: Outcome): void {
-    const { executionId, workflowName, attempt } = run.claim
-    if (outcome.kind === 'failed') {
-      this.#logger.info({ executionId, workflowName, attempt, error: outcome.error, permanent: outcome.permanent }, 'an attempt failed')
+    if (outcome.kind !== 'lost' && this.#progress.holds(run)) {
+      // Nothing is noted of a run that has ended: its last word goes first.
+      void this.#progress.flush(run).then(() => {
+        this.#end(run, outcome)
+      })
+    } else {
+      this.#end(run, outcome)
     }
+  }
+
+  #end(run: Run, outcome: Outcome): void {
     // One that was handed back already has no place in flight any more.
     if (!this.#exchange.held.has(run)) return
     if (outcome.kind === 'lost') this.#exchange.lose(run)

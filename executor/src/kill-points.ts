@@ -11,7 +11,7 @@ export const KILL_POINTS = [
   'fw_suspend',
   'fw_begin_compensation',
   'fw_record_compensation',
-  'fw_set_progress',
+  'fw_note_progress',
   'fw_release',
   'fw_extend_leases',
   'fw_take_due_jobs',

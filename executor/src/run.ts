@@ -18,7 +18,7 @@ import { callInside, type Inside, stepAround } from './nesting.js'
 import type { Outcome } from './outcome.js'
 import { type ContextOperations, RunContext, RunScope } from './run-context.js'
 import { runStep } from './step-attempts.js'
-import { type Describe, type Failed, failedBy, failedByInput } from './thrown.js'
+import { type Describe, type Failed, failedBy, failedByInput, stepOf } from './thrown.js'
 import { inTransaction, isQueryResult } from './transaction.js'
 import { Waiting } from './waiting.js'
 import { parseInput, type Workflow } from './workflow.js'
@@ -45,6 +45,13 @@ export interface RunSupport {
   readonly describe: Describe
 }
 
+/** A step whose function runs. */
+export interface UnderWay {
+  step: string
+  /** By performance.now(). */
+  startedAt: number
+}
+
 export class Run implements ContextOperations {
   readonly claim: Claim
   /** Completed in this run, not yet reported. Whoever reports takes them. */
@@ -62,6 +69,10 @@ export class Run implements ContextOperations {
   #suspend: ((outcome: Outcome) => void) | undefined
   #ended = false
   #failure: PermanentError | undefined
+  /** The steps whose functions run, the oldest first. */
+  readonly #underWay: UnderWay[] = []
+  /** Which step an error came from. */
+  #thrownIn: WeakMap<object, string> | undefined
   #log: Logger | undefined
 
   constructor(claim: Claim, workflow: Workflow, support: RunSupport) {
@@ -80,6 +91,11 @@ export class Run implements ContextOperations {
   /** The run cannot succeed any more: no step of it starts, and its outcome is this error. */
   fail(error: PermanentError): void {
     this.#failure ??= error
+  }
+
+  /** The step that has been under way for longest, if any. */
+  current(): UnderWay | undefined {
+    return this.#underWay[0]
   }
 
   /** Parses the input, runs the handler and waits for every step that it started. Never rejects. */
@@ -113,7 +129,7 @@ export class Run implements ContextOperations {
     } catch (error) {
       this.#ended = true
       const delayMs = deferredMs(error)
-      return delayMs === undefined ? failedBy(error, this.#support.describe) : { kind: 'deferred', delayMs }
+      return delayMs === undefined ? failedBy(error, this.#support.describe, this.#thrownIn && stepOf(error, this.#thrownIn)) : { kind: 'deferred', delayMs }
     }
   }
 
@@ -190,10 +206,15 @@ export class Run implements ContextOperations {
     const started = performance.now()
     const inside: Inside = { run: this, step: place.name }
     const work = (scope: StepScope) => callInside(inside, fn, scope)
+    const underWay = this.#begin(place.name, started)
     let result: Result
     try {
       result = await (options === undefined ? work(new RunScope(this)) : runStep(place.name, work, options, () => this.signal()))
+    } catch (error) {
+      this.#noteFailure(error, place.name)
+      throw error
     } finally {
+      this.#underWay.splice(this.#underWay.indexOf(underWay), 1)
       inside.run = undefined
     }
     this.#throwIfStopped()
@@ -217,6 +238,7 @@ export class Run implements ContextOperations {
     const client = await this.#support.connect()
     const started = performance.now()
     const inside: Inside = { run: this, step: place.name }
+    const underWay = this.#begin(place.name, started)
     try {
       return await inTransaction(client, {
         step: name,
@@ -232,9 +254,26 @@ export class Run implements ContextOperations {
       })
     } catch (error) {
       if (sqlState(error) === SQLSTATE.leaseLost) this.stop(new LeaseLostError(this.claim.executionId))
+      this.#noteFailure(error, place.name)
       throw error
     } finally {
+      this.#underWay.splice(this.#underWay.indexOf(underWay), 1)
       inside.run = undefined
+    }
+  }
+
+  #begin(step: string, startedAt: number): UnderWay {
+    const underWay = { step, startedAt }
+    this.#underWay.push(underWay)
+    return underWay
+  }
+
+  /** Remembers where an error came from, and tells of one that nobody can hear any more. */
+  #noteFailure(error: unknown, step: string): void {
+    if (typeof error === 'object' && error !== null) (this.#thrownIn ??= new WeakMap()).set(error, step)
+    if (this.#ended && this.#stopped === undefined) {
+      const { error: message, stack } = failedBy(error, this.#support.describe)
+      this.log().warn({ organizationId: this.claim.organizationId, step, err: { message, stack } }, 'a step that its handler does not wait for has failed')
     }
   }
 

@@ -37,6 +37,8 @@ async function longAgo(organizationId: string, age: string, what: 'executions' |
            from moved m where e.id = m.old
          ), steps as (
            update public.fw_execution_steps s set execution_id = m.new from moved m where s.execution_id = m.old
+         ), attempts as (
+           update public.fw_failed_attempts a set execution_id = m.new from moved m where a.execution_id = m.old
          ), queued as (
            update pgmq.q_workflow_execution_queue q set message = jsonb_set(q.message, '{execution_id}', to_jsonb(m.new))
            from moved m where q.message ->> 'execution_id' = m.old::text
