@@ -68,6 +68,8 @@ export class Run implements ContextOperations {
   readonly #activity = new Activity()
   #suspend: ((outcome: Outcome) => void) | undefined
   #ended = false
+  /** The handler has returned or thrown: nobody awaits its steps any more. */
+  #isReturned = false
   #failure: PermanentError | undefined
   /** The steps whose functions run, the oldest first. */
   readonly #underWay: UnderWay[] = []
@@ -130,6 +132,8 @@ export class Run implements ContextOperations {
       this.#ended = true
       const delayMs = deferredMs(error)
       return delayMs === undefined ? failedBy(error, this.#support.describe, this.#thrownIn && stepOf(error, this.#thrownIn)) : { kind: 'deferred', delayMs }
+    } finally {
+      this.#isReturned = true
     }
   }
 
@@ -271,7 +275,7 @@ export class Run implements ContextOperations {
   /** Remembers where an error came from, and tells of one that nobody can hear any more. */
   #noteFailure(error: unknown, step: string): void {
     if (typeof error === 'object' && error !== null) (this.#thrownIn ??= new WeakMap()).set(error, step)
-    if (this.#ended && this.#stopped === undefined) {
+    if (this.#isReturned && this.#stopped === undefined) {
       const { error: message, stack } = failedBy(error, this.#support.describe)
       this.log().warn({ organizationId: this.claim.organizationId, step, err: { message, stack } }, 'a step that its handler does not wait for has failed')
     }

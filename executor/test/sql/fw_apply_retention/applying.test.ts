@@ -110,6 +110,18 @@ describe('executions', () => {
     expect(await apply()).toEqual({ ...NOTHING, executions: '4' })
   })
 
+  test('go with their failed attempts', async () => {
+    const [old, young] = [await scene(1), await scene(1)]
+    for (const { x } of [old, young]) {
+      await reportFailures(database, x, [{ ...(await claimOne(database, x)), delayMs: 0 }])
+      expect(await report(database, x, [await claimOne(database, x)])).toEqual([])
+    }
+    await longAgo(old.organizationId, '31 days')
+    expect(await apply()).toEqual({ ...NOTHING, executions: '1' })
+    const left = await database.query('select organization_id from public.fw_failed_attempts where organization_id = any ($1::uuid[])', [[old.organizationId, young.organizationId]])
+    expect(left).toEqual([{ organization_id: young.organizationId }])
+  })
+
   test('that are live stay, however old', async () => {
     const made = await scene(3)
     const [first, second] = await claim(database, made.x, 2)
