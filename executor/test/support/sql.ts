@@ -172,8 +172,10 @@ export async function report(on: Queryable, executorId: string, results: readonl
 
 /** Reports failed attempts; returns what became of each. */
 export async function reportFailures(on: Queryable, executorId: string, failures: readonly Failure[]): Promise<Record<string, string>> {
+  // Also to a database of the first version, which knows neither steps nor stacks.
+  const isTold = failures.some(({ step, stack }) => step !== undefined || stack !== undefined)
   const rows = await on.query<{ place: number; outcome: string }>(
-    'select * from public.fw_report_failures($1, $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::boolean[], $7::bigint[], $8::text[], $9::text[])',
+    `select * from public.fw_report_failures($1, $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::boolean[], $7::bigint[]${isTold ? ', $8::text[], $9::text[]' : ''})`,
     [
       executorId,
       failures.map((failure) => failure.execution_id),
@@ -182,8 +184,7 @@ export async function reportFailures(on: Queryable, executorId: string, failures
       failures.map((failure) => failure.category ?? 'RUNTIME'),
       failures.map((failure) => failure.permanent ?? false),
       failures.map((failure) => failure.delayMs ?? null),
-      failures.map((failure) => failure.step ?? null),
-      failures.map((failure) => failure.stack ?? null),
+      ...(isTold ? [failures.map((failure) => failure.step ?? null), failures.map((failure) => failure.stack ?? null)] : []),
     ],
   )
   return Object.fromEntries(rows.map((row) => [at(failures, row.place), row.outcome]))
