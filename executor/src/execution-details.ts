@@ -35,6 +35,9 @@ const executionSchema = z.object({
   startedAt: z.date().nullable(),
   completedAt: z.date().nullable(),
   nextRetryAt: z.date().nullable(),
+  /** Set while it is parked, because the code of the executors does not fit what it has recorded: since when, and how they differ. */
+  parkedAt: z.date().nullable(),
+  parkedReason: z.string().nullable(),
   deadlineAt: z.date().nullable(),
   /** While it waits: milliseconds that will be left until its deadline when it goes on. */
   deadlineLeftMs: count.nullable(),
@@ -57,8 +60,10 @@ const stepSchema = z.object({
   name: z.string(),
   /** Its place in the order in which steps were asked for. */
   index: z.int(),
-  /** A map item is a child of a map; an item that a function did is a step. */
-  kind: z.enum(['step', 'sleep', 'event', 'child', 'map item']),
+  /** A value is a time, a random number or a uuid. A map item is a child of a map; an item that a function did is a step. */
+  kind: z.enum(['step', 'transaction', 'value', 'sleep', 'event', 'child', 'map item']),
+  /** What was asked for, in words, where that is recorded. */
+  asked: z.string().nullable(),
   status: z.enum(STEP_STATUSES),
   /** The attempt of the execution in which it completed, or began to wait. */
   attempt: z.int(),
@@ -131,11 +136,13 @@ export async function readExecutions(sql: Queryable, source: string, values: unk
        e.last_error as error, e.error_category as "errorCategory", e.metadata, e.idempotency_key as "idempotencyKey",
        e.progress, e.progress_text as "progressText", c.step as "currentStep", c.since as "currentStepSince",
        e.created_at as "createdAt", e.started_at as "startedAt", e.completed_at as "completedAt", e.next_retry_at as "nextRetryAt",
+       k.parked_at as "parkedAt", k.reason as "parkedReason",
        e.deadline_at as "deadlineAt", extract(epoch from e.deadline_left) * 1000 as "deadlineLeftMs", e.compensating,
        e.dlq_msg_id as "deadLetterId", e.discarded_at as "discardedAt", e.parent_id as "parentId", e.parent_step as "parentStep",
        e.batch_id as "batchId", x.name as executor
      from ${source} e
      cross join lateral public.fw_current_step(e) c
+     left join public.fw_parked k on k.execution_id = e.id
      left join public.fw_workflows w on w.name = e.workflow_name
      left join public.fw_worker_runs r on r.id = e.batch_id
      left join public.fw_executors x on x.id = r.executor_id
@@ -150,7 +157,7 @@ export async function readExecutions(sql: Queryable, source: string, values: unk
 export async function readDetails(sql: Queryable, id: string): Promise<ExecutionDetails | undefined> {
   const [execution] = await readExecutions(sql, 'public.fw_get_execution($1)', [id])
   if (execution === undefined) return undefined
-  return { ...execution, waitsFor: execution.status === 'waiting' ? await readSteps(sql, id, { statuses: ['waiting'], limit: MOST_WAITS }) : [] }
+  return { ...execution, waitsFor: execution.completedAt === null ? await readSteps(sql, id, { statuses: ['waiting'], limit: MOST_WAITS }) : [] }
 }
 
 export interface StepsOptions {
@@ -164,7 +171,7 @@ export interface StepsOptions {
 
 export async function readSteps(sql: Queryable, id: string, { statuses, after, limit = 100 }: StepsOptions): Promise<ExecutionStep[]> {
   const { rows } = await sql.query(
-    `select s.name, s.step_index as index, s.kind, s.status, s.attempt, s.started_at as "startedAt", s.completed_at as "completedAt",
+    `select s.name, s.step_index as index, s.kind, s.asked, s.status, s.attempt, s.started_at as "startedAt", s.completed_at as "completedAt",
        s.duration_ms as "durationMs", s.output, s.error, s.wake_at as until, s.event_key as "eventKey", s.child_id as "childId",
        s.child_workflow as "childWorkflow", s.child_status as "childStatus"
      from public.fw_list_steps($1, $2, $3, $4) s`,

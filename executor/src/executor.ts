@@ -4,6 +4,7 @@ import pg from 'pg'
 import { troubleOf } from './database-errors.js'
 import { LONGEST_TIMER_MS, toMilliseconds } from './duration.js'
 import { ExecutorStoppedError, UsageError } from './errors.js'
+import { EventMatcher } from './event-matcher.js'
 import { Exchange } from './exchange.js'
 import { byName, checkCounts, type ExecutorOptions, type ExecutorStats, type StopOptions } from './executor-options.js'
 import { Jobs } from './jobs.js'
@@ -29,7 +30,7 @@ export class Executor {
   readonly #logger: Logger
   readonly #name: string
   readonly #pollMs: number
-  readonly #counts = { claimed: 0, completed: 0, retried: 0, deadLettered: 0, waiting: 0, released: 0, fenced: 0, ended: 0 }
+  readonly #counts = { claimed: 0, completed: 0, retried: 0, deadLettered: 0, waiting: 0, parked: 0, released: 0, fenced: 0, ended: 0 }
   readonly #lanePool: pg.Pool
   readonly #pool: pg.Pool
   readonly #exchange: Exchange
@@ -39,6 +40,7 @@ export class Executor {
   readonly #support: RunSupport
   readonly #progress: Progress
   readonly #offers: Offers
+  readonly #eventMatcher: EventMatcher
   #id = ''
   #poll: NodeJS.Timeout | undefined
   #state: 'new' | 'running' | 'stopping' | 'stopped' = 'new'
@@ -93,6 +95,7 @@ export class Executor {
         this.#exchange.add(this.#run(claim, askedAt))
       },
     })
+    this.#eventMatcher = new EventMatcher({ sql: this.#lanePool, logger: this.#logger })
     this.#jobs = new Jobs({ pool: this.#lanePool, logger: this.#logger, executorId: () => this.#id, name: this.#name })
     this.#wakeup = new Wakeup({
       connectionString,
@@ -105,6 +108,9 @@ export class Executor {
       },
       onEnded: (ended) => {
         this.#exchange.cancel(ended)
+      },
+      onUnmatched: () => {
+        this.#eventMatcher.match()
       },
     })
     this.#progress = new Progress({ sql: this.#lanePool, logger: this.#logger, executorId: () => this.#id })
@@ -123,6 +129,7 @@ export class Executor {
       },
       log: ({ claim: { executionId, workflowName, attempt } }) => boundLogger(this.#logger, { executionId, workflowName, attempt }),
       describe: describer(options),
+      redact: options.redact ?? ((text) => text),
     }
   }
 
@@ -178,10 +185,12 @@ export class Executor {
     this.#state = 'stopping'
     clearTimeout(this.#poll)
     this.#exchange.stopClaiming()
-    await this.#wakeup.stop()
     await this.#jobs.stop()
     await this.#offers.settled()
+    // Until the runs are done it hears of those that are ended from outside. Nothing else that it hears of is taken any more.
     await this.#finish(timeoutMs)
+    await this.#wakeup.stop()
+    await this.#eventMatcher.settled()
     await this.#leases.stop()
     await this.#progress.stop()
     await this.#exchange.close()
@@ -242,6 +251,10 @@ export class Executor {
   }
 
   #end(run: Run, outcome: Outcome): void {
+    if (outcome.kind === 'changed') {
+      const { executionId, workflowName, attempt } = run.claim
+      this.#logger.warn({ executionId, workflowName, attempt, recorded: outcome.recorded, asked: outcome.asked }, `an execution is parked: ${outcome.reason}`)
+    }
     // One that was handed back already has no place in flight any more.
     if (!this.#exchange.held.has(run)) return
     if (outcome.kind === 'lost') this.#exchange.lose(run)

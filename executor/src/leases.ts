@@ -116,6 +116,6 @@ export class Leases {
 /** An execution and the step that it is in, if it is in one. */
 function whereItIs(run: Run): { executionId: string; step?: string; milliseconds?: number } {
   const { executionId } = run.claim
-  const current = run.current()
+  const { current } = run.replay.activity
   return current === undefined ? { executionId } : { executionId, step: current.step, milliseconds: Math.round(performance.now() - current.startedAt) }
 }

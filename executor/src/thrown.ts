@@ -70,19 +70,9 @@ export function isPermanent(thrown: unknown): boolean {
   return code === 'PERMANENT' || code === 'USAGE'
 }
 
-/** The step that an error came from: where it was thrown, or else one of its causes was. */
-export function stepOf(thrown: unknown, thrownIn: Pick<WeakMap<object, string>, 'get'>): string | undefined {
-  let error = thrown
-  for (let depth = 0; depth < 10 && typeof error === 'object' && error !== null; depth++) {
-    const step = thrownIn.get(error)
-    if (step !== undefined) return step
-    error = readProperty(error, 'cause')
-  }
-  return undefined
-}
-
 function messageOf(thrown: unknown, depth = 0): string {
-  if (isInstance(thrown, z.core.$ZodError)) return attempt(() => describeIssues(thrown))
+  const issues = issuesOf(thrown)
+  if (issues !== undefined) return describeIssues({ issues })
   const message = readText(thrown, 'message')
   if (message !== undefined && message !== '') return message
   if ((typeof thrown !== 'object' && typeof thrown !== 'function') || thrown === null) return String(thrown)
@@ -100,13 +90,27 @@ function attempt(make: () => string): string {
   }
 }
 
+const Issues = z.array(z.object({ path: z.array(z.union([z.string(), z.number()])), message: z.string() })).nonempty()
+
+type Issue = Pick<z.core.$ZodIssue, 'path' | 'message'>
+
+/** The issues of a ZodError; also of another copy of zod, or of one that was recorded with its step: they are its message, as JSON. */
+function issuesOf(thrown: unknown): readonly Issue[] | undefined {
+  if (!isError(thrown) || !['ZodError', '$ZodError'].includes(readText(thrown, 'name') ?? '')) return undefined
+  try {
+    return Issues.safeParse(JSON.parse(readText(thrown, 'message') ?? '')).data
+  } catch {
+    return undefined
+  }
+}
+
 /** All issues in one line, each with its path: `cents: Too small: expected number to be >0`. */
-export function describeIssues({ issues }: z.core.$ZodError): string {
+export function describeIssues({ issues }: { issues: readonly Issue[] }): string {
   return issues.map(({ path, message }) => (path.length === 0 ? message : `${z.core.toDotPath(path)}: ${message}`)).join('; ')
 }
 
 function categoryOf(thrown: unknown): ErrorCategory {
-  if (isInstance(thrown, z.core.$ZodError)) return 'VALIDATION'
+  if (isInstance(thrown, z.core.$ZodError) || issuesOf(thrown) !== undefined) return 'VALIDATION'
   const category = readProperty(thrown, 'category')
   const known = ERROR_CATEGORIES.find((each) => each === category)
   return known ?? (isError(thrown) && readProperty(thrown, 'code') === 'USAGE' ? 'CONFIG' : 'RUNTIME')

@@ -101,6 +101,7 @@ function stateText(report: ExecutionReport, now: Date): string {
   const { status, waitsFor, nextRetryAt, deadLetterId, discardedAt, currentStep, currentStepSince, executor } = report
   const undoing = report.compensating === null || report.compensating === undefined || report.completedAt !== null ? '' : '; what its steps have done is being undone'
   const letter = deadLetterId !== null ? `; its dead letter is ${deadLetterId}` : discardedAt !== null ? '; its dead letter was discarded' : ''
+  if (report.parkedAt !== null) return `parked since ${time(report.parkedAt)}: ${report.parkedReason ?? ''}`
   switch (status) {
     case 'queued':
       return `queued: an executor will take it${undoing}`

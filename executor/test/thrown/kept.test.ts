@@ -85,6 +85,12 @@ describe('the step of an error is known', () => {
     expect(failed).toMatchObject({ step: 'quick', error: 'broke' })
   })
 
+  test('of a schema that did not fit in it, and so is its category', async () => {
+    expect(await of('parses', (ctx) => ctx.step('parse prices', () => z.object({ cents: z.number() }).parse({})))).toMatchObject({
+      step: 'parse prices', errorCategory: 'VALIDATION', error: 'cents: Invalid input: expected number, received undefined',
+    })
+  })
+
   test('of one whose error the handler has wrapped, with the whole story in the stack', async () => {
     const failed = await of('wraps', async (ctx) => {
       try {
@@ -100,6 +106,7 @@ describe('the step of an error is known', () => {
   test('and not of one whose error the handler went on from', async () => {
     expect(await of('goes on', async (ctx) => {
       await ctx.step('optional', () => Promise.reject(new Error('first'))).catch(() => undefined)
+      await ctx.step('another', () => 1)
       throw new Error('second')
     })).toMatchObject({ step: null, error: 'second' })
   })

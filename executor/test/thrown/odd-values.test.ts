@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { sqlState, troubleOf } from '../../src/database-errors.js'
 import { deferredMs } from '../../src/defer.js'
 import { PermanentError, UsageError } from '../../src/errors.js'
-import { describer, failedBy, isPermanent, stepOf } from '../../src/thrown.js'
+import { describer, failedBy, isPermanent } from '../../src/thrown.js'
 
 const refuse = () => {
   throw new Error('do not look')
@@ -61,7 +61,6 @@ describe('whatever was thrown is a failed attempt, and looking at it never throw
     expect(deferredMs(thrown)).toBeUndefined()
     expect(sqlState(thrown)).toBeUndefined()
     expect(troubleOf(thrown)).toBe('retry')
-    expect(stepOf(thrown, new WeakMap())).toBeUndefined()
   })
 })
 
@@ -154,14 +153,4 @@ describe('a stack', () => {
   test.each([['a text'], [undefined], [{ message: 'no error' }]])('is missing where there is none: %j', (thrown) => {
     expect(failedBy(thrown)).not.toHaveProperty('stack')
   })
-})
-
-test('an error is of the step that threw it, also when the handler has wrapped it', () => {
-  const thrownIn = new WeakMap<object, string>()
-  const error = new Error('no card')
-  thrownIn.set(error, 'charge')
-  expect(stepOf(error, thrownIn)).toBe('charge')
-  expect(stepOf(new Error('outer', { cause: new Error('middle', { cause: error }) }), thrownIn)).toBe('charge')
-  expect(stepOf(new Error('another'), thrownIn)).toBeUndefined()
-  expect(stepOf('a text', thrownIn)).toBeUndefined()
 })

@@ -1,7 +1,8 @@
 create or replace function public.fw_suspend(
   p_executor_id uuid, p_execution_ids uuid[], p_batch_ids uuid[],
   p_wait_items integer[], p_wait_names text[], p_wait_indexes integer[], p_wait_ms bigint[], p_wait_until timestamptz[],
-  p_wait_keys text[], p_wait_workflows text[], p_wait_inputs jsonb[], p_wait_groups text[], p_wait_limits integer[]
+  p_wait_keys text[], p_wait_workflows text[], p_wait_inputs jsonb[], p_wait_groups text[], p_wait_limits integer[],
+  p_wait_asked text[] default '{}', p_wait_asked_orders integer[] default '{}'
 ) returns table (place integer, outcome text, wake_in_ms bigint)
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -17,6 +18,9 @@ declare
   v_ids uuid[];         -- by place in the arguments; NULL for what may not be written
   v_wake timestamptz[]; -- the same
   v_children uuid[];    -- by place in the waits; NULL for what is no child
+  v_waiters uuid[];     -- of the waits for an event: who waits, of which organization, and for which key
+  v_key_organizations uuid[];
+  v_keys text[];
   v_closed uuid[];
 begin
   v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
@@ -30,15 +34,19 @@ begin
       on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running' and i.batch_id = any (v_batches)
   ) n;
   if array_remove(v_ids, null) <> '{}' then
-    -- Before any message is locked, as fw_emit_event does, and in one order.
-    perform pg_advisory_xact_lock(l.lock)
-    from (
-      select distinct public.fw_event_lock(e.organization_id, w.key) as lock
-      from unnest(p_wait_items, p_wait_keys) as w (item, key)
-      join public.fw_workflow_executions e on e.id = v_ids[w.item]
-      where w.key is not null
-      order by lock
-    ) l;
+    select array_agg(e.id), array_agg(e.organization_id), array_agg(w.key) into v_waiters, v_key_organizations, v_keys
+    from unnest(p_wait_items, p_wait_keys) as w (item, key)
+    join public.fw_workflow_executions e on e.id = v_ids[w.item]
+    where w.key is not null;
+    if v_keys is not null then
+      -- Before any message is locked, as fw_hand_over_event does, and in one order.
+      perform pg_advisory_xact_lock(l.lock)
+      from (
+        select distinct public.fw_event_lock(k.organization_id, k.key) as lock
+        from unnest(v_key_organizations, v_keys) as k (organization_id, key)
+        order by lock
+      ) l;
+    end if;
     -- Before its steps, in the order of all locks: a child that finishes at this moment holds the message of its parent, and either
     -- is seen finished here, or sees its parent waiting.
     perform from pgmq.q_workflow_execution_queue q
@@ -48,30 +56,28 @@ begin
     -- What waits since an earlier run waits on, until the time that was set then.
     v_children := array(select case when w.name is not null then public.fw_uuid() end from unnest(p_wait_workflows) with ordinality as w (name, place) order by w.place);
     insert into public.fw_execution_steps
-      (execution_id, node_id, organization_id, step_index, attempt_number, status, started_at, wake_at, event_key, child_id, wait_group, is_held)
+      (execution_id, node_id, organization_id, step_index, attempt_number, status, started_at, wake_at, event_key, child_id, wait_group, is_held,
+       asked, asked_order)
     select e.id, w.name, e.organization_id, w.step_index, e.retry_count + 1, 'waiting', public.fw_now(), coalesce(w.until, public.fw_now() + make_interval(secs => w.ms / 1000.0)),
-      w.key, w.child, w.wait_group, coalesce(w.wait_limit < row_number() over (partition by w.item, w.wait_group order by w.step_index), false)
-    from unnest(p_wait_items, p_wait_names, p_wait_indexes, p_wait_ms, p_wait_until, p_wait_keys, v_children, p_wait_groups, p_wait_limits)
-      as w (item, name, step_index, ms, until, key, child, wait_group, wait_limit)
+      w.key, w.child, w.wait_group, coalesce(w.wait_limit < row_number() over (partition by w.item, w.wait_group order by w.step_index), false),
+      w.asked, w.asked_order
+    from unnest(p_wait_items, p_wait_names, p_wait_indexes, p_wait_ms, p_wait_until, p_wait_keys, v_children, p_wait_groups, p_wait_limits,
+      p_wait_asked, p_wait_asked_orders)
+      as w (item, name, step_index, ms, until, key, child, wait_group, wait_limit, asked, asked_order)
     join public.fw_workflow_executions e on e.id = v_ids[w.item]
     on conflict (execution_id, node_id) do nothing;
     if exists (select from unnest(v_children) as child where child is not null) then
       perform public.fw_create_children(
         v_children, array(select v_ids[item] from unnest(p_wait_items) as item), p_wait_names, p_wait_workflows, p_wait_inputs);
     end if;
-    -- An event that came before: the oldest that the execution has not received yet.
-    update public.fw_execution_steps s set status = 'completed', output_data = found.payload, event_id = found.id, completed_at = public.fw_now()
-    from unnest(p_wait_items, p_wait_names, p_wait_keys) as w (item, name, key)
-    cross join lateral (
-      select v.id, v.payload from public.fw_events v
-      where v.organization_id = (select e.organization_id from public.fw_workflow_executions e where e.id = v_ids[w.item])
-        and v.key = w.key and v.expires_at > public.fw_now()
-        and not exists (
-          select from public.fw_execution_steps had
-          where had.execution_id = v_ids[w.item] and had.event_id = v.id)
-      order by v.id limit 1
-    ) found
-    where w.key is not null and s.execution_id = any (array[v_ids[w.item]]) and s.node_id = w.name and s.status = 'waiting';
+    if v_keys is not null then
+      -- Events that came before: the oldest that the execution has not received yet.
+      perform public.fw_receive_events(v_waiters, v_keys);
+      if current_setting('transaction_isolation') in ('repeatable read', 'serializable') then
+        -- The snapshot may be older than an event that did not see this wait either.
+        perform public.fw_note_unmatched_keys(v_key_organizations, v_keys);
+      end if;
+    end if;
 
     -- Visible again when the first of its waits is over; at once when one is already.
     -- By union, not by a join: without hashes that would be each with each.
@@ -120,5 +126,5 @@ begin
     from unnest(v_ids, v_wake) with ordinality as r (id, wake_at, item);
 end
 $$;
-comment on function public.fw_suspend(uuid, uuid[], uuid[], integer[], text[], integer[], bigint[], timestamptz[], text[], text[], jsonb[], text[], integer[]) is
-  'Lets executions wait: each gives its place back and is visible again when the first of its waits is over. p_wait_items says to which place of the first two arrays a wait belongs (1-based); a wait has a name, an index, milliseconds from now or a time (NULL for no limit) and, for an event, its key; for a child, its workflow and input, and in a map the group and how many of it may be under way. Returns what became of each place: waiting (and in how many milliseconds it wakes), or fenced.';
+comment on function public.fw_suspend(uuid, uuid[], uuid[], integer[], text[], integer[], bigint[], timestamptz[], text[], text[], jsonb[], text[], integer[], text[], integer[]) is
+  'Lets executions wait: each gives its place back and is visible again when the first of its waits is over. p_wait_items says to which place of the first two arrays a wait belongs (1-based); a wait has a name, an index, milliseconds from now or a time (NULL for no limit) and, for an event, its key; for a child, its workflow and input, and in a map the group and how many of it may be under way; and what it was asked, in words, with its place (asked_order). Returns what became of each place: waiting (and in how many milliseconds it wakes), or fenced.';

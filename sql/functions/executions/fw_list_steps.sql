@@ -1,7 +1,7 @@
 create or replace function public.fw_list_steps(
   p_execution_id uuid, p_statuses text[] default null, p_after text default null, p_most integer default 100
 ) returns table (
-  name text, step_index integer, kind text, status text, attempt integer, started_at timestamptz, completed_at timestamptz,
+  name text, step_index integer, kind text, asked text, status text, attempt integer, started_at timestamptz, completed_at timestamptz,
   duration_ms bigint, output jsonb, error text, wake_at timestamptz, event_key text, child_id uuid, child_workflow text, child_status text
 )
 language plpgsql stable
@@ -27,9 +27,10 @@ begin
   end if;
   return query
     select s.node_id::text, s.step_index,
-      case when s.event_key is not null then 'event' when s.child_id is null then case when s.wake_at is null then 'step' else 'sleep' end
-        when s.wait_group is null then 'child' else 'map item' end,
-      s.status::text, s.attempt_number, s.started_at, s.completed_at,
+      case when s.event_key is not null then 'event' when s.child_id is not null then case when s.wait_group is null then 'child' else 'map item' end
+        when s.wake_at is not null then 'sleep' when s.asked = 'a transaction' then 'transaction'
+        when s.asked in ('a time', 'a random number', 'a uuid') then 'value' else 'step' end,
+      s.asked, s.status::text, s.attempt_number, s.started_at, s.completed_at,
       coalesce(s.duration_ms, floor(extract(epoch from s.completed_at - s.started_at) * 1000)::bigint),
       s.output_data, s.error_message, s.wake_at, s.event_key::text, s.child_id, c.workflow_name, c.status::text
     from (
@@ -45,4 +46,4 @@ begin
 end
 $$;
 comment on function public.fw_list_steps(uuid, text[], text, integer) is
-  'The steps of an execution in the order in which they were asked for, in these states (NULL for all). kind says what each is: step, sleep, event, child, or map item (a child of a map); a wait has until when it lasts (wake_at; NULL for no end), the key of its event, or its child with workflow and status. The duration is in milliseconds. The name of the last row, as p_after, gives the next page.';
+  'The steps of an execution in the order in which they were asked for, in these states (NULL for all). kind says what each is: step, transaction, value (a time, a random number or a uuid), sleep, event, child, or map item (a child of a map); asked what was asked for, in words, where that is recorded; a wait has until when it lasts (wake_at; NULL for no end), the key of its event, or its child with workflow and status. The duration is in milliseconds. The name of the last row, as p_after, gives the next page.';

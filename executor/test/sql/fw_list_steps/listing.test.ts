@@ -30,8 +30,8 @@ describe('steps are listed with what they are and how they stand:', () => {
     const shown = Object.fromEntries(steps.map(({ name, kind, status, output }) => [name, [kind, status, output]]))
     expect(shown).toMatchObject({
       plain: ['step', 'completed', { a: 1 }],
-      booked: ['step', 'completed', null],
-      uuid: ['step', 'completed', expect.any(String)],
+      booked: ['transaction', 'completed', null],
+      uuid: ['value', 'completed', expect.any(String)],
       sleep: ['sleep', 'completed', null],
       'event go': ['event', 'completed', { by: 'Ada' }],
       'event late': ['event', 'skipped', null],
@@ -129,7 +129,7 @@ test('everything that is known of an execution comes with it', async () => {
   expect(await database.client.get(id)).toEqual({
     id, organizationId, workflow: 'nobody runs it', version: null, status: 'queued', attempt: 1, maxAttempts: 5, input: { a: 1 }, output: null, error: null,
     errorCategory: null, metadata: { by: 'Ada' }, idempotencyKey: 'order A7', progress: null, progressText: null, currentStep: null, currentStepSince: null,
-    createdAt: expect.any(Date) as unknown, startedAt: null, completedAt: null, nextRetryAt: null, deadlineAt: null, deadlineLeftMs: null, compensating: null,
+    createdAt: expect.any(Date) as unknown, startedAt: null, completedAt: null, nextRetryAt: null, parkedAt: null, parkedReason: null, deadlineAt: null, deadlineLeftMs: null, compensating: null,
     deadLetterId: null, discardedAt: null, parentId: null, parentStep: null, batchId: row.batch_id, executor: null, waitsFor: [],
   })
 })
