@@ -121,6 +121,9 @@ export class Executor {
       },
       connect: () => this.#pool.connect(),
       checkpoint: (client, run, step) => protocol.checkpoint(client, this.#id, run.claim, step),
+      beginWaits: (run, waits) => {
+        void this.#beginWaits(run, waits)
+      },
       beginCompensation: (run, { error, category }) =>
         untilAnswered(run, () => protocol.beginCompensation(this.#lanePool, this.#id, run.claim, error, category)),
       recordCompensation: (run, step) => untilAnswered(run, () => protocol.recordCompensation(this.#lanePool, this.#id, run.claim, step)),
@@ -259,6 +262,19 @@ export class Executor {
     if (!this.#exchange.held.has(run)) return
     if (outcome.kind === 'lost') this.#exchange.lose(run)
     else this.#exchange.end(run, outcome)
+  }
+
+  /** What is not begun here begins when the run only waits. */
+  async #beginWaits(run: Run, waits: readonly protocol.Wait[]): Promise<void> {
+    const { executionId, batchId } = run.claim
+    try {
+      // A child that is invoked is an effect: what led to it must be durable.
+      await this.#exchange.makeDurable(run)
+      run.throwIfStopped()
+      await protocol.beginWaits(this.#lanePool, this.#id, { executionId, batchId, waits })
+    } catch (error) {
+      this.#logger.debug({ err: error, executionId }, 'waits could not begin beside steps; they begin after them')
+    }
   }
 
   #register(): Promise<void> {
