@@ -243,11 +243,19 @@ export class Executor {
   }
 
   #ended(run: Run, outcome: Outcome): void {
-    const { executionId, workflowName, attempt } = run.claim
-    if (outcome.kind === 'failed') {
-      this.#logger.info({ executionId, workflowName, attempt, error: outcome.error, permanent: outcome.permanent }, 'an attempt failed')
+    if (outcome.kind !== 'lost' && this.#progress.holds(run)) {
+      // Nothing is noted of a run that has ended: its last word goes first.
+      void this.#progress.flush(run).then(() => {
+        this.#end(run, outcome)
+      })
+    } else {
+      this.#end(run, outcome)
     }
+  }
+
+  #end(run: Run, outcome: Outcome): void {
     if (outcome.kind === 'changed') {
+      const { executionId, workflowName, attempt } = run.claim
       this.#logger.warn({ executionId, workflowName, attempt, recorded: outcome.recorded, asked: outcome.asked }, `an execution is parked: ${outcome.reason}`)
     }
     // One that was handed back already has no place in flight any more.

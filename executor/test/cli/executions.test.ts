@@ -27,7 +27,7 @@ it('lists executions, and in pages', async () => {
 it('shows one, cancels it once, and says so of one that is not there', async () => {
   const [id = ''] = await enqueue(database, 'ship', await organization(database))
   expect(await fw(['executions', 'cancel', id, '--reason', 'sold out'], { url: database.url })).toMatchObject({ code: 0, stdout: `cancelled ${id}\n` })
-  const shown = await fw(['executions', 'show', id], { url: database.url })
+  const shown = await fw(['executions', 'show', id, '--json'], { url: database.url })
   expect(JSON.parse(shown.stdout)).toMatchObject({ id, status: 'cancelled', error: 'cancelled: sold out' })
   const again = await fw(['executions', 'cancel', id], { url: database.url })
   expect(again).toMatchObject({ code: 1, stdout: '' })
