@@ -162,6 +162,8 @@ export class Executor {
     }
     this.#leases.start()
     await this.#wakeup.start()
+    // From now on it hears of them.
+    this.#eventMatcher.match()
     this.#exchange.startClaiming()
     this.#schedulePoll()
     this.#jobs.start()
