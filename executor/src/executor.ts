@@ -195,7 +195,7 @@ export class Executor {
     // Until the runs are done it hears of those that are ended from outside. Nothing else that it hears of is taken any more.
     await this.#finish(timeoutMs)
     await this.#wakeup.stop()
-    await this.#eventMatcher.settled()
+    await this.#eventMatcher.stop()
     await this.#leases.stop()
     await this.#progress.stop()
     await this.#exchange.close()
