@@ -8,7 +8,9 @@ import { emit, waitFor } from './scene.js'
 const database = sqlDatabase()
 
 const EXECUTIONS = 12
-const EVENTS = 40
+/** Two for each key. */
+const EVENTS = 80
+const keyOf = (place: number) => `item ${Math.floor(place / 2)}`
 const LEVELS = ['read committed', 'repeatable read', 'serializable']
 const SERIALIZATION_FAILURE = '40001'
 
@@ -25,9 +27,9 @@ test('events and waits in transactions of every isolation level: each execution 
       try {
         await session.query(`begin isolation level ${level}`)
         await session.query('select count(*) from public.fw_events')
-        await sleep(randomInt(5))
+        await sleep(randomInt(15))
         await work()
-        await sleep(randomInt(5))
+        await sleep(randomInt(15))
         await session.query('commit')
         return
       } catch (error) {
@@ -36,12 +38,16 @@ test('events and waits in transactions of every isolation level: each execution 
       }
     }
   }
-  let toEmit = EVENTS
+  let emitted = 0
+  let waitsFor = 0
   const tell = async (session: Session) => {
-    while (toEmit > 0) {
-      const payload = toEmit--
-      await inTransaction(session, LEVELS[payload % 3] as string, () => emit(session, organizationId, 'item', payload))
-      await sleep(randomInt(30))
+    while (emitted < EVENTS && !isDone) {
+      // While the first are waiting for it, and others begin to.
+      if (emitted > waitsFor + 1) await sleep(2)
+      else {
+        const place = emitted++
+        await inTransaction(session, LEVELS[randomInt(3)] as string, () => emit(session, organizationId, keyOf(place), place))
+      }
     }
   }
   // One or two waits at a time, until all has come.
@@ -51,7 +57,8 @@ test('events and waits in transactions of every isolation level: each execution 
         const have = row.steps?.filter((step) => !('waiting' in step)).length ?? 0
         if (have >= EVENTS) await report(session, x, [{ ...row, output: row.steps?.map(({ output }) => output) }])
         else {
-          const keys = have + 1 < EVENTS && randomInt(3) === 0 ? ['item', 'item'] : ['item']
+          const keys = have % 2 === 0 && randomInt(2) === 0 ? [keyOf(have), keyOf(have)] : [keyOf(have)]
+          waitsFor = Math.max(waitsFor, have)
           await inTransaction(session, LEVELS[randomInt(2)] as string, () => waitFor(session, x, row, keys, null, have))
         }
       }
@@ -79,7 +86,7 @@ test('events and waits in transactions of every isolation level: each execution 
   })
   const outputs = await database.query<{ status: string; output: number[] | null }>(
     'select status::text, output from public.fw_workflow_executions where organization_id = $1', [organizationId])
-  const all = Array.from({ length: EVENTS }, (_, at) => at + 1)
+  const all = Array.from({ length: EVENTS }, (_, at) => at)
   expect(outputs.map(({ output }) => output?.toSorted((p, q) => p - q))).toEqual(Array.from({ length: EXECUTIONS }, () => all))
   await expectInvariantsZero(database.pool)
 }, 120_000)
