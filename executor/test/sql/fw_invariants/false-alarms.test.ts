@@ -47,7 +47,7 @@ test('an execution that was woken and whose workflow no live executor knows wait
 
 test('hundreds of looks beside executors that do everything: not one sees a violation', async () => {
   const any = z.any()
-  const leaf = workflow({ name: 'leaf', input: z.number(), retry: { maxAttempts: 2, initialDelay: '5ms' } }, async (ctx, n) => {
+  const leaf = workflow({ name: 'leaf', input: z.number(), retry: { maxAttempts: 2, backoff: { initial: 5 } } }, async (ctx, n) => {
     await ctx.step('work', () => sleep(randomInt(10)))
     if (n % 7 === 0) throw new PermanentError('it cannot be')
     if (n % 5 === 0 && ctx.attempt === 1) throw new Error('once more')
