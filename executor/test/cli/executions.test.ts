@@ -64,6 +64,6 @@ it('emits an event, and refuses what is no JSON or has no key', async () => {
   expect(broken.code).toBe(2)
   expect(broken.stderr).toContain('is not JSON')
   const empty = await fw(['emit', '', '--organization', organizationId], { url: database.url })
-  expect(empty.code).not.toBe(0)
-  expect(empty.stderr).toContain('0 characters')
+  expect(empty.code).toBe(2)
+  expect(empty.stderr).toContain('1 to 200 characters, not 0')
 })
