@@ -2,10 +2,11 @@
 // recorded; what is new is done, recorded, and given when it is its turn.
 import { randomUUID } from 'node:crypto'
 import type { z } from 'zod'
+import type { Current } from './activity.js'
 import type { InstantOptions, InvokeOptions, MapOptions, MapWork, SleepOptions, StepOptions, StepScope, TransactionClient, TransactionResult, WaitOptions } from './context.js'
 import { sqlState } from './database-errors.js'
 import type { Duration } from './duration.js'
-import { ChangedWorkflowError, LeaseLostError, UsageError } from './errors.js'
+import { ChangedWorkflowError, CommitUnknownError, LeaseLostError, UsageError } from './errors.js'
 import { Given } from './given.js'
 import { checkStepName } from './history.js'
 import { keep, type Kept } from './json.js'
@@ -23,9 +24,6 @@ import { type Wanted, Waiting } from './waiting.js'
 import type { Workflow } from './workflow.js'
 
 const TRANSACTION = 'a transaction'
-
-/** How a step's function ended. */
-type Ended<Result> = { kept: Kept<Result> } | { thrown: unknown }
 
 export class Operations implements ContextOperations {
   readonly #run: Run
@@ -91,15 +89,14 @@ export class Operations implements ContextOperations {
 
   /** The promise that the handler gets. It never settles once the run is over without it. */
   #given<Result>(step: string, work: () => Promise<Result>): Promise<Result> {
-    const given: Given<Result> = Given.of(
-      new Promise<Result>((resolve, reject) => {
-        work().then(resolve, (error: unknown) => {
-          if (error === HALTED) return
-          this.#run.failures.watch(step, given, error)
-          reject(error as Error)
-        })
-      }),
-    )
+    const given: Given<Result> = new Given<Result>((resolve, reject) => {
+      work().then(resolve, (error: unknown) => {
+        if (error === HALTED) return
+        this.#run.failures.watch(step, given, error)
+        given.quiet()
+        reject(error as Error)
+      })
+    })
     return given
   }
 
@@ -125,39 +122,44 @@ export class Operations implements ContextOperations {
     if (recorded !== undefined) {
       await replay.turnOf(recorded)
       const result = this.#resultOf<Result>(place, recorded)
-      this.#metAgain(place, recorded, result, options)
+      if (options !== undefined) this.#metAgain(place, recorded, result, options)
       return result
     }
-    if (this.#run.compensations !== undefined) return await replay.stay()
-    await replay.sequence.live()
-    return await replay.activity.follow(
-      (async () => {
-        await support.makeDurable(this.#run)
-        this.#run.throwIfStopped()
-        const started = performance.now()
-        const ended = await this.#runFunction(place, fn, options)
-        this.#run.throwIfStopped()
-        const order = await replay.fresh(place)
-        this.#run.throwIfStopped()
-        if ('thrown' in ended) throw this.#noteFailure(place, undefined, order, started, ended.thrown)
-        this.#run.note(checkpoint(place, undefined, order, started, ended.kept.text, options?.compensate !== undefined))
-        return ended.kept.value
-      })(),
-    )
+    if (this.#run.compensations !== undefined) return await this.#stay()
+    const live = replay.sequence.live()
+    if (live !== undefined) await live
+    replay.activity.begin()
+    try {
+      await support.makeDurable(this.#run)
+      this.#run.throwIfStopped()
+      const started = performance.now()
+      let kept: Kept<Result> | undefined
+      let thrown: unknown
+      try {
+        kept = keep(await this.#runFunction(place, started, fn, options), `the result of step '${place.name}'`)
+      } catch (error) {
+        thrown = error
+      }
+      this.#run.throwIfStopped()
+      const order = await replay.fresh(place)
+      this.#run.throwIfStopped()
+      if (kept === undefined) throw this.#noteFailure(place, undefined, order, started, thrown)
+      this.#run.note(checkpoint(place, undefined, order, started, kept.text, options?.compensate !== undefined))
+      return kept.value
+    } finally {
+      replay.activity.end()
+    }
   }
 
-  async #runFunction<Result>(place: Asked, fn: (scope: StepScope) => Result | Promise<Result>, options: StepOptions<Result> | undefined): Promise<Ended<Result>> {
+  async #runFunction<Result>(place: Asked, startedAt: number, fn: (scope: StepScope) => Result | Promise<Result>, options: StepOptions<Result> | undefined): Promise<Result> {
     const { activity } = this.#run.replay
-    const inside: Inside = { run: this.#run, step: place.name }
+    const inside: Inside & Current = { run: this.#run, step: place.name, startedAt }
     const work = (scope: StepScope) => callInside(inside, fn, scope)
-    const current = activity.enter(place.name)
+    activity.enter(inside)
     try {
-      const result = await (options === undefined ? work(new RunScope(this)) : runStep(place.name, work, options, () => this.signal()))
-      return { kept: keep(result, `the result of step '${place.name}'`) }
-    } catch (thrown) {
-      return { thrown }
+      return await (options === undefined ? work(new RunScope(this)) : runStep(place.name, work, options, () => this.signal()))
     } finally {
-      activity.leave(current)
+      activity.leave(inside)
       inside.run = undefined
     }
   }
@@ -182,7 +184,7 @@ export class Operations implements ContextOperations {
   }
 
   /** A completed step that was recorded. If the run only compensates, it learns here how to undo it. */
-  #metAgain<Result>(place: Asked, recorded: Recorded, result: Result, { compensate, compensateOptions = {} }: StepOptions<Result> = {}): void {
+  #metAgain<Result>(place: Asked, recorded: Recorded, result: Result, { compensate, compensateOptions = {} }: StepOptions<Result>): void {
     if (compensate === undefined) return
     const { compensations } = this.#run
     if (compensations !== undefined) {
@@ -201,7 +203,7 @@ export class Operations implements ContextOperations {
       await replay.turnOf(recorded)
       return this.#resultOf(place, recorded)
     }
-    if (this.#run.compensations !== undefined) return await replay.stay()
+    if (this.#run.compensations !== undefined) return await this.#stay()
     await replay.sequence.live()
     return await replay.activity.follow(
       (async () => {
@@ -212,13 +214,18 @@ export class Operations implements ContextOperations {
         let taken: { order: number; done: () => void } | undefined
         try {
           const result = await this.#commit(place, fn, async (client, kept) => {
-            taken = await replay.taken(place)
+            // A transaction that is tried again has it already.
+            taken ??= await replay.taken(place)
             await support.checkpoint(client, this.#run, checkpoint(place, TRANSACTION, taken.order, started, kept.text, false))
           })
           taken?.done()
           return result
         } catch (error) {
           if (sqlState(error) === SQLSTATE.leaseLost) this.#run.stop(new LeaseLostError(this.#run.claim.executionId))
+          if (error instanceof CommitUnknownError) {
+            this.#run.halt(error)
+            throw HALTED
+          }
           this.#run.throwIfStopped()
           const order = taken === undefined ? await replay.fresh(place) : taken.order
           const failure = this.#noteFailure(place, TRANSACTION, order, started, error)
@@ -235,25 +242,26 @@ export class Operations implements ContextOperations {
     record: (client: Parameters<Run['support']['checkpoint']>[0], kept: Kept<TransactionResult<Result>>) => Promise<void>,
   ): Promise<TransactionResult<Result>> {
     const { replay, support } = this.#run
-    const client = await support.connect()
-    const inside: Inside = { run: this.#run, step: place.name }
-    const current = replay.activity.enter(place.name)
+    const inside: Inside & Current = { run: this.#run, step: place.name, startedAt: performance.now() }
+    replay.activity.enter(inside)
     try {
-      const { value } = await inTransaction(client, {
+      const { value } = await inTransaction({
         step: place.name,
         signal: this.signal(),
+        connect: () => support.connect(),
+        fate: (transaction) => support.stepFate(this.#run, place.name, transaction),
         work: async (sql) => {
           const result = await callInside(inside, fn, sql)
           return keep((isQueryResult(result) ? null : result) as TransactionResult<Result>, `the result of step '${place.name}'`)
         },
-        beforeCommit: async (kept) => {
+        beforeCommit: async (client, kept) => {
           this.#run.throwIfStopped()
           await record(client, kept)
         },
       })
       return value
     } finally {
-      replay.activity.leave(current)
+      replay.activity.leave(inside)
       inside.run = undefined
     }
   }
@@ -298,10 +306,15 @@ export class Operations implements ContextOperations {
     }))
   }
 
+  /** Of a run that only compensates, at what was not recorded: nothing new is begun. The run ends when nothing else of it goes on. */
+  #stay(): Promise<never> {
+    return this.#run.replay.wait([])
+  }
+
   /** The handler stays here; the run ends when nothing else of it goes on. */
   async #wait(wanted: readonly Wanted[]): Promise<never> {
     const { replay } = this.#run
-    if (this.#run.compensations !== undefined) return await replay.stay()
+    if (this.#run.compensations !== undefined) return await this.#stay()
     this.#run.throwIfStopped()
     return await replay.wait(wanted.map(({ place: { name, index, askedOrder }, asked, wait }) =>
       ({ name, index, asked, ...wait, ...(askedOrder === undefined ? {} : { askedOrder }) })))
