@@ -12,8 +12,11 @@ import type { Outcome } from './outcome.js'
 import type { Checkpoint, Claim, Wait } from './protocol.js'
 import { Replay, type ReplayEnd } from './replay.js'
 import { RunContext } from './run-context.js'
-import { type Describe, type Failed, failedBy, failedByInput } from './thrown.js'
+import { type Describe, type Failed, failedBy, failedByInput, storable } from './thrown.js'
 import { parseInput, type Workflow } from './workflow.js'
+
+/** Names that are refused may be longer. */
+const LONGEST_STEP = 200
 
 /** What a run needs of the executor around it. */
 export interface RunSupport {
@@ -163,7 +166,7 @@ export class Run {
     }
     if (outcome.kind !== 'failed') return outcome
     const step = behind[0]?.checkpoint.name ?? this.failures.stepOf(error)
-    return step === undefined ? outcome : { ...outcome, step }
+    return step === undefined ? outcome : { ...outcome, step: storable(step, LONGEST_STEP) }
   }
 
   #endedByReplay(end: ReplayEnd): void {
