@@ -1,11 +1,13 @@
 // What the database knows of an execution: its state, its steps, its failed attempts and its children, as Client gives them.
 import { z } from 'zod'
+import { COLUMN_TYPES } from './column-types.js'
 import { UsageError } from './errors.js'
 import type { Queryable } from './protocol.js'
 
 export const STATUSES = ['queued', 'running', 'waiting', 'retry_pending', 'completed', 'failed', 'timed_out', 'cancelled'] as const
 export const STEP_STATUSES = ['pending', 'running', 'completed', 'failed', 'skipped', 'waiting', 'compensated'] as const
 
+// Times are asked for as JSON: a session of the caller's may write them in a style of its own.
 const status = z.enum(STATUSES)
 const count = z.coerce.number()
 
@@ -30,15 +32,15 @@ const executionSchema = z.object({
   progressText: z.string().nullable(),
   /** The step that a running execution was in when its lease was extended last: known after a third of the visibility timeout. */
   currentStep: z.string().nullable(),
-  currentStepSince: z.date().nullable(),
-  createdAt: z.date(),
-  startedAt: z.date().nullable(),
-  completedAt: z.date().nullable(),
-  nextRetryAt: z.date().nullable(),
+  currentStepSince: z.coerce.date().nullable(),
+  createdAt: z.coerce.date(),
+  startedAt: z.coerce.date().nullable(),
+  completedAt: z.coerce.date().nullable(),
+  nextRetryAt: z.coerce.date().nullable(),
   /** Set while it is parked, because the code of the executors does not fit what it has recorded: since when, and how they differ. */
-  parkedAt: z.date().nullable(),
+  parkedAt: z.coerce.date().nullable(),
   parkedReason: z.string().nullable(),
-  deadlineAt: z.date().nullable(),
+  deadlineAt: z.coerce.date().nullable(),
   /** While it waits: milliseconds that will be left until its deadline when it goes on. */
   deadlineLeftMs: count.nullable(),
   /** Set while its compensations run: how it ends then, and why. */
@@ -46,7 +48,7 @@ const executionSchema = z.object({
   /** Of its message in the dead-letter queue, while there is one. */
   deadLetterId: z.string().nullable(),
   /** When its dead letter was discarded. */
-  discardedAt: z.date().nullable(),
+  discardedAt: z.coerce.date().nullable(),
   /** The execution that invoked it, and the step that waits for it. */
   parentId: z.string().nullable(),
   parentStep: z.string().nullable(),
@@ -67,13 +69,13 @@ const stepSchema = z.object({
   status: z.enum(STEP_STATUSES),
   /** The attempt of the execution in which it completed, or began to wait. */
   attempt: z.int(),
-  startedAt: z.date(),
-  completedAt: z.date().nullable(),
+  startedAt: z.coerce.date(),
+  completedAt: z.coerce.date().nullable(),
   durationMs: count.nullable(),
   output: z.unknown(),
   error: z.string().nullable(),
   /** Of a sleep: when it is over. Of a wait for an event: when it gives up; null for never. */
-  until: z.date().nullable(),
+  until: z.coerce.date().nullable(),
   eventKey: z.string().nullable(),
   childId: z.string().nullable(),
   childWorkflow: z.string().nullable(),
@@ -98,7 +100,7 @@ const attemptSchema = z.object({
   executor: z.string().nullable(),
   executorId: z.string().nullable(),
   batchId: z.string().nullable(),
-  failedAt: z.date(),
+  failedAt: z.coerce.date(),
 })
 export type FailedAttempt = z.infer<typeof attemptSchema>
 
@@ -111,9 +113,9 @@ const childSchema = z.object({
   attempt: z.int(),
   error: z.string().nullable(),
   errorCategory: z.string().nullable(),
-  createdAt: z.date(),
-  startedAt: z.date().nullable(),
-  completedAt: z.date().nullable(),
+  createdAt: z.coerce.date(),
+  startedAt: z.coerce.date().nullable(),
+  completedAt: z.coerce.date().nullable(),
 })
 export type ChildExecution = z.infer<typeof childSchema>
 
@@ -130,15 +132,15 @@ export function checkLimit(limit: number): number {
 
 /** @param source a call of a function that returns executions */
 export async function readExecutions(sql: Queryable, source: string, values: unknown[]): Promise<Execution[]> {
-  const { rows } = await sql.query(
-    `select e.id, e.organization_id as "organizationId", e.workflow_name as workflow, e.workflow_version as version, e.status,
+  const { rows } = await sql.query({
+    text: `select e.id, e.organization_id as "organizationId", e.workflow_name as workflow, e.workflow_version as version, e.status,
        e.retry_count + 1 as attempt, coalesce(w.max_attempts, 5) as "maxAttempts", e.input, e.output,
        e.last_error as error, e.error_category as "errorCategory", e.metadata, e.idempotency_key as "idempotencyKey",
-       e.progress, e.progress_text as "progressText", c.step as "currentStep", c.since as "currentStepSince",
-       e.created_at as "createdAt", e.started_at as "startedAt", e.completed_at as "completedAt", e.next_retry_at as "nextRetryAt",
-       k.parked_at as "parkedAt", k.reason as "parkedReason",
-       e.deadline_at as "deadlineAt", extract(epoch from e.deadline_left) * 1000 as "deadlineLeftMs", e.compensating,
-       e.dlq_msg_id as "deadLetterId", e.discarded_at as "discardedAt", e.parent_id as "parentId", e.parent_step as "parentStep",
+       e.progress, e.progress_text as "progressText", c.step as "currentStep", to_jsonb(c.since) as "currentStepSince",
+       to_jsonb(e.created_at) as "createdAt", to_jsonb(e.started_at) as "startedAt", to_jsonb(e.completed_at) as "completedAt", to_jsonb(e.next_retry_at) as "nextRetryAt",
+       to_jsonb(k.parked_at) as "parkedAt", k.reason as "parkedReason",
+       to_jsonb(e.deadline_at) as "deadlineAt", extract(epoch from e.deadline_left) * 1000 as "deadlineLeftMs", e.compensating,
+       e.dlq_msg_id as "deadLetterId", to_jsonb(e.discarded_at) as "discardedAt", e.parent_id as "parentId", e.parent_step as "parentStep",
        e.batch_id as "batchId", x.name as executor
      from ${source} e
      cross join lateral public.fw_current_step(e) c
@@ -149,7 +151,8 @@ export async function readExecutions(sql: Queryable, source: string, values: unk
      where e.id is not null
      order by e.id desc`,
     values,
-  )
+    types: COLUMN_TYPES,
+  })
   return executionSchema.array().parse(rows)
 }
 
@@ -170,13 +173,14 @@ export interface StepsOptions {
 }
 
 export async function readSteps(sql: Queryable, id: string, { statuses, after, limit = 100 }: StepsOptions): Promise<ExecutionStep[]> {
-  const { rows } = await sql.query(
-    `select s.name, s.step_index as index, s.kind, s.asked, s.status, s.attempt, s.started_at as "startedAt", s.completed_at as "completedAt",
-       s.duration_ms as "durationMs", s.output, s.error, s.wake_at as until, s.event_key as "eventKey", s.child_id as "childId",
+  const { rows } = await sql.query({
+    text: `select s.name, s.step_index as index, s.kind, s.asked, s.status, s.attempt, to_jsonb(s.started_at) as "startedAt", to_jsonb(s.completed_at) as "completedAt",
+       s.duration_ms as "durationMs", s.output, s.error, to_jsonb(s.wake_at) as until, s.event_key as "eventKey", s.child_id as "childId",
        s.child_workflow as "childWorkflow", s.child_status as "childStatus"
      from public.fw_list_steps($1, $2, $3, $4) s`,
-    [id, statuses ?? null, after ?? null, checkLimit(limit)],
-  )
+    values: [id, statuses ?? null, after ?? null, checkLimit(limit)],
+    types: COLUMN_TYPES,
+  })
   return stepSchema.array().parse(rows)
 }
 
@@ -188,12 +192,13 @@ export interface AttemptsOptions {
 }
 
 export async function readAttempts(sql: Queryable, id: string, { before, limit = 100 }: AttemptsOptions): Promise<FailedAttempt[]> {
-  const { rows } = await sql.query(
-    `select a.id, a.attempt, a.error, a.error_category as "errorCategory", a.is_permanent as permanent, a.step, a.stack, a.outcome,
-       a.executor_name as executor, a.executor_id as "executorId", a.batch_id as "batchId", a.failed_at as "failedAt"
+  const { rows } = await sql.query({
+    text: `select a.id, a.attempt, a.error, a.error_category as "errorCategory", a.is_permanent as permanent, a.step, a.stack, a.outcome,
+       a.executor_name as executor, a.executor_id as "executorId", a.batch_id as "batchId", to_jsonb(a.failed_at) as "failedAt"
      from public.fw_list_failed_attempts($1, $2, $3) a`,
-    [id, before ?? null, checkLimit(limit)],
-  )
+    values: [id, before ?? null, checkLimit(limit)],
+    types: COLUMN_TYPES,
+  })
   return attemptSchema.array().parse(rows)
 }
 
@@ -207,11 +212,12 @@ export interface ChildrenOptions {
 }
 
 export async function readChildren(sql: Queryable, id: string, { statuses, after, limit = 100 }: ChildrenOptions): Promise<ChildExecution[]> {
-  const { rows } = await sql.query(
-    `select c.id, c.workflow_name as workflow, c.step, c.status, c.attempt, c.error, c.error_category as "errorCategory",
-       c.created_at as "createdAt", c.started_at as "startedAt", c.completed_at as "completedAt"
+  const { rows } = await sql.query({
+    text: `select c.id, c.workflow_name as workflow, c.step, c.status, c.attempt, c.error, c.error_category as "errorCategory",
+       to_jsonb(c.created_at) as "createdAt", to_jsonb(c.started_at) as "startedAt", to_jsonb(c.completed_at) as "completedAt"
      from public.fw_list_children($1, $2, $3, $4) c`,
-    [id, statuses ?? null, after ?? null, checkLimit(limit)],
-  )
+    values: [id, statuses ?? null, after ?? null, checkLimit(limit)],
+    types: COLUMN_TYPES,
+  })
   return childSchema.array().parse(rows)
 }

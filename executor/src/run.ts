@@ -3,16 +3,17 @@
 import type pg from 'pg'
 import { Compensations } from './compensation.js'
 import { deferredMs } from './defer.js'
-import { ChangedWorkflowError, type ExecutionEndedError, ExecutorStoppedError, type LeaseLostError, PermanentError } from './errors.js'
+import { ChangedWorkflowError, CommitUnknownError, type ExecutionEndedError, ExecutorStoppedError, type LeaseLostError, type PermanentError } from './errors.js'
 import { Failures } from './failures.js'
 import { toJson } from './json.js'
 import type { Logger } from './logger.js'
 import { Operations } from './operations.js'
 import type { Outcome } from './outcome.js'
 import type { Checkpoint, Claim, Wait } from './protocol.js'
-import { Replay, type ReplayEnd } from './replay.js'
+import { HALTED, Replay, type ReplayEnd, type ReplayListener } from './replay.js'
 import { RunContext } from './run-context.js'
-import { type Describe, type Failed, failedBy, failedByInput, storable } from './thrown.js'
+import { type Describe, failedBy, failedByInput, storable } from './thrown.js'
+import type { BackendTransaction, StepFate } from './transaction-fate.js'
 import { parseInput, type Workflow } from './workflow.js'
 
 /** Names that are refused may be longer. */
@@ -30,8 +31,8 @@ export interface RunSupport {
   checkpoint(client: pg.PoolClient, run: Run, step: Checkpoint): Promise<void>
   /** Begins waits while steps of the run are still under way. Returns at once. */
   beginWaits(run: Run, waits: readonly Wait[]): void
-  /** Says that compensations begin. Returns false when the lease is lost. */
-  beginCompensation(run: Run, failed: Failed): Promise<boolean>
+  /** What became of a transaction whose commit was not answered: whether this step is recorded. */
+  stepFate(run: Run, step: string, transaction: BackendTransaction): Promise<StepFate>
   /** Records that a step was compensated. Returns false when the lease is lost. */
   recordCompensation(run: Run, step: string): Promise<boolean>
   /** Notes how far the run is. Returns at once. */
@@ -44,15 +45,14 @@ export interface RunSupport {
   readonly redact: (text: string) => string
 }
 
-export class Run {
+export class Run implements ReplayListener {
   readonly claim: Claim
   /** Completed or failed in this run, not yet reported. Whoever reports takes them. */
   pending: Checkpoint[] = []
   readonly support: RunSupport
   readonly replay: Replay
-  readonly failures = new Failures()
-  /** Made for the first step that has one, or was compensated: most runs have none. */
-  compensations: Compensations | undefined
+  /** Of a run that only compensates. */
+  readonly compensations: Compensations | undefined
 
   readonly #workflow: Workflow
   #stopped: LeaseLostError | ExecutionEndedError | ExecutorStoppedError | undefined
@@ -61,22 +61,22 @@ export class Run {
   #finish: ((outcome: Outcome) => void) | undefined
   #isEnded = false
   #isHandlerDone = false
+  #isUndoing = false
   #failure: PermanentError | undefined
   #log: Logger | undefined
+  #failures: Failures | undefined
 
   constructor(claim: Claim, workflow: Workflow, support: RunSupport) {
     this.claim = claim
     this.#workflow = workflow
     this.support = support
-    this.replay = new Replay(
-      claim.steps,
-      (end) => {
-        this.#endedByReplay(end)
-      },
-      (waits) => {
-        support.beginWaits(this, waits)
-      },
-    )
+    if (claim.compensating !== undefined) this.compensations = new Compensations(claim.steps)
+    this.replay = new Replay(claim.steps, this)
+  }
+
+  /** Steps that have failed; most runs have none. */
+  get failures(): Failures {
+    return (this.#failures ??= new Failures())
   }
 
   /** The handler has ended, or the run has: nothing new may be asked for. */
@@ -89,11 +89,24 @@ export class Run {
     return this.#isHandlerDone
   }
 
+  /** Its compensations run. */
+  get isUndoing(): boolean {
+    return this.#isUndoing
+  }
+
   /** Stops the run: its signal fires, and no step of it starts or is recorded any more. */
   stop(reason: LeaseLostError | ExecutionEndedError | ExecutorStoppedError): void {
     this.#stopped ??= reason
     this.replay.close(reason)
     this.#abort?.abort(reason)
+  }
+
+  /** The run ends here and now. Its handler does not hear of it: it stays where it is, for it could only do the wrong thing. */
+  halt(reason: CommitUnknownError): void {
+    this.#stopped ??= reason
+    this.replay.close(HALTED)
+    this.#abort?.abort(reason)
+    this.#finish?.({ kind: 'stopped' })
   }
 
   /** The run cannot succeed any more: no step of it starts, and its outcome is this error. */
@@ -106,7 +119,8 @@ export class Run {
   async execute(): Promise<Outcome> {
     const outcome = await new Promise<Outcome>((resolve) => {
       this.#finish = resolve
-      void this.#handle()
+      if (this.compensations?.isComplete === true) this.compensate()
+      else void this.#handle()
     })
     const { activity } = this.replay
     // Also one that the handler did not wait for: its result is recorded, and it does not run beside the next attempt.
@@ -115,12 +129,11 @@ export class Run {
     this.replay.finish()
     // Once the run was stopped, whatever its handler made of that says nothing about the execution.
     if (this.#stopped !== undefined) return { kind: this.#stopped instanceof ExecutorStoppedError ? 'stopped' : 'lost' }
-    this.failures.tellUnwatched(this.log())
+    this.#failures?.tellUnwatched(this.log())
     const ended = this.#failure === undefined ? outcome : failedBy(this.#failure, this.support.describe)
-    if (ended.kind === 'changed' || (this.claim.compensating === undefined && (ended.kind !== 'failed' || this.compensations === undefined))) return ended
-    return await (this.compensations ?? new Compensations()).settle(ended, this.claim, this.#workflow.policy.max_attempts, {
-      makeDurable: () => this.support.makeDurable(this),
-      begin: (failed) => this.support.beginCompensation(this, failed),
+    if (this.compensations === undefined || this.claim.compensating === undefined) return ended
+    this.#isUndoing = true
+    return await this.compensations.settle(ended, this.claim, this.claim.compensating, {
       record: (step) => this.support.recordCompensation(this, step),
       signal: () => this.signal(),
       describe: this.support.describe,
@@ -144,11 +157,23 @@ export class Run {
     } catch (error) {
       this.#isHandlerDone = true
       this.#isEnded = true
-      this.#finish?.(this.#thrown(error))
+      if (this.compensations === undefined) this.#finish?.(this.#thrown(error))
+      else await this.#thrownAgain(error)
     }
   }
 
-  /** The handler has returned before all that was recorded was seen: what it has left running is followed to its end. */
+  /** Of a run that only compensates: steps that the handler had left running, and that were completed, are still to be met. */
+  async #thrownAgain(error: unknown): Promise<void> {
+    if (!this.isStopped) await this.#rest()
+    this.#finish?.(failedBy(error, this.support.describe))
+  }
+
+  /** Of a run that only compensates: nothing more is to be met, so what else the handler would do does not matter. */
+  compensate(): void {
+    this.#finish?.({ kind: 'waiting', waits: [] })
+  }
+
+  /** The handler has ended before all that was recorded was seen: what it has left running is followed to its end. */
   async #rest(): Promise<void> {
     this.replay.handlerDone()
     await this.replay.completed()
@@ -158,18 +183,18 @@ export class Run {
     const delayMs = deferredMs(error)
     const outcome: Outcome = delayMs === undefined ? failedBy(error, this.support.describe) : { kind: 'deferred', delayMs }
     // They run again.
-    const behind = this.failures.behind(error, this.replay.history.asks)
+    const behind = this.#failures?.behind(error, this.replay.history.asks) ?? []
     for (const { checkpoint } of behind) {
       const at = this.pending.indexOf(checkpoint)
       if (at >= 0) this.pending.splice(at, 1)
       if (at < 0 || delayMs === undefined) this.pending.push({ ...checkpoint, error: JSON.stringify({ ...JSON.parse(checkpoint.error ?? '{}') as object, again: true }) })
     }
     if (outcome.kind !== 'failed') return outcome
-    const step = behind[0]?.checkpoint.name ?? this.failures.stepOf(error)
+    const step = behind[0]?.checkpoint.name ?? this.#failures?.stepOf(error)
     return step === undefined ? outcome : { ...outcome, step: storable(step, LONGEST_STEP) }
   }
 
-  #endedByReplay(end: ReplayEnd): void {
+  onReplayEnd(end: ReplayEnd): void {
     this.#isEnded = true
     if (end.kind === 'waiting') this.#finish?.(end)
     else {
@@ -178,6 +203,10 @@ export class Run {
       this.#abort?.abort(error)
       this.#finish?.({ kind: 'changed', recorded, asked, reason: error.message })
     }
+  }
+
+  onWaitsBegin(waits: Wait[]): void {
+    this.support.beginWaits(this, waits)
   }
 
   signal(): AbortSignal {
@@ -193,7 +222,7 @@ export class Run {
   }
 
   throwIfStopped(): void {
-    if (this.#stopped !== undefined) throw this.#stopped
+    if (this.#stopped !== undefined) throw this.#stopped instanceof CommitUnknownError ? HALTED : this.#stopped
     if (this.#failure !== undefined) throw this.#failure
   }
 
