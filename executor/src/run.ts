@@ -12,9 +12,12 @@ import type { Outcome } from './outcome.js'
 import type { Checkpoint, Claim, Wait } from './protocol.js'
 import { HALTED, Replay, type ReplayEnd, type ReplayListener } from './replay.js'
 import { RunContext } from './run-context.js'
-import { type Describe, failedBy, failedByInput } from './thrown.js'
+import { type Describe, failedBy, failedByInput, storable } from './thrown.js'
 import type { BackendTransaction, StepFate } from './transaction-fate.js'
 import { parseInput, type Workflow } from './workflow.js'
+
+/** Names that are refused may be longer. */
+const LONGEST_STEP = 200
 
 /** What a run needs of the executor around it. */
 export interface RunSupport {
@@ -188,7 +191,7 @@ export class Run implements ReplayListener {
     }
     if (outcome.kind !== 'failed') return outcome
     const step = behind[0]?.checkpoint.name ?? this.#failures?.stepOf(error)
-    return step === undefined ? outcome : { ...outcome, step }
+    return step === undefined ? outcome : { ...outcome, step: storable(step, LONGEST_STEP) }
   }
 
   onReplayEnd(end: ReplayEnd): void {
