@@ -1,6 +1,6 @@
 // Runs many random programs at once, on executors that are killed again and again, while leases run out and events come.
 import type { ChildProcess } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -13,10 +13,13 @@ import type { Program } from './program.js'
 import { show } from './values.js'
 
 const LEASE_SECONDS = 2
-const PLACES = ['begin', 'end', 'ask', 'see', 'fail', 'step', 'step done', 'booked', ''].concat(
+const PLACES = ['stop', 'stop', 'begin', 'end', 'ask', 'see', 'fail', 'step', 'step done', 'booked', ''].concat(
   ...KILL_POINTS.filter((point) => !/executor|jobs|job$|compensation|progress/.test(point)).map((point) => [`${point}:before`, `${point}:after`]))
+/** How likely it is, at each look, that a lease runs out and that an execution is cancelled. */
+const LOSES = 0.6
+const CANCELS = 0.05
 /** How long executors live, in milliseconds: at least this, and up to so much more. */
-const LIFE = [300, 3500] as const
+const LIFE = [100, 1200] as const
 const PROCESSES = 2
 /** Nothing has changed for so long: it hangs. */
 const HANGS_MS = 45_000
@@ -73,12 +76,12 @@ export class Crowd {
       this.#living.push(child)
       await new Promise((resolve) => child.once('exit', resolve))
       this.#living = this.#living.filter((each) => each !== child)
-      if (child.signalCode !== 'SIGKILL') throw new Error(`an executor ended by itself: ${child.exitCode}`)
+      if (child.signalCode !== 'SIGKILL' && child.exitCode !== 0) throw new Error(`an executor ended by itself: ${child.exitCode}`)
       this.kills++
     }
   }
 
-  /** Until no execution is live. Emits an event for each wait, and now and then lets a lease run out. */
+  /** Until no execution is live. Emits an event for each wait; now and then lets a lease run out, or cancels an execution. */
   async #untilEnded(organizationId: string): Promise<void> {
     const database = this.#database
     const emitted = new Set<string>()
@@ -93,7 +96,8 @@ export class Crowd {
         emitted.add(`${id} ${node}`)
         await database.client.emit(organizationId, key, { serial: ++serial, key })
       }
-      if (this.#random() < 0.2) await this.#loseOne(organizationId)
+      if (this.#random() < LOSES) await this.#loseOne(organizationId)
+      if (this.#random() < CANCELS) await this.#cancelOne(organizationId)
       const states = await database.query<{ status: string; count: string; runs: string }>(
         `select status::text, count(*), (select count(*) from public.fw_worker_runs)::text as runs from public.fw_workflow_executions
          where organization_id = $1 group by status order by status`, [organizationId])
@@ -114,6 +118,14 @@ export class Crowd {
     if (running !== undefined) await expireLease(this.#database, running.id).catch(() => undefined)
   }
 
+  async #cancelOne(organizationId: string): Promise<void> {
+    const [live] = await this.#database.query<{ id: string }>(
+      `select id from public.fw_workflow_executions
+       where organization_id = $1 and workflow_name = 'random' and parent_id is null and status in ('queued', 'running', 'waiting', 'retry_pending')
+       order by random() limit 1`, [organizationId])
+    if (live !== undefined) await this.#database.client.cancel(live.id, 'by chance')
+  }
+
   async #happened(organizationId: string): Promise<Happened> {
     const rows = await this.#database.query<{ id: string; status: string; output: unknown; nothing: boolean; error: string | null }>(
       `select id, status::text, output, output is null as nothing, last_error as error from public.fw_workflow_executions where organization_id = $1`, [organizationId])
@@ -126,6 +138,8 @@ export class Crowd {
     }
     const executions = new Map(rows.map(({ id, status, output, nothing, error }): [string, Execution] => [
       id, { id, status, output: nothing ? 'undefined' : show(output), error, booked: books.get(id) ?? new Map<string, string[]>() }]))
+    // Those that died before they had begun have none.
+    this.#files = this.#files.filter((file) => existsSync(file))
     const runs = runsOf(this.#files)
     const byTag = new Map<string, string[]>()
     for (const [id, of] of runs) {

@@ -4,8 +4,11 @@ import type { Input } from './play.js'
 
 /** A line. */
 export interface Entry {
-  /** begin and end: of a run of a handler; ask, see, fail, stop: of one of its operations; run: a side effect begins. */
-  readonly kind: 'begin' | 'ask' | 'see' | 'fail' | 'stop' | 'run' | 'end'
+  /**
+   * begin and end: of a run of a handler; ask, see, fail, stop: of one of its operations; run: a side effect begins; leave: the
+   * executor stops, and may hand the execution back.
+   */
+  readonly kind: 'begin' | 'ask' | 'see' | 'fail' | 'stop' | 'run' | 'leave' | 'end'
   readonly execution: string
   /** Of no two runs alike. */
   readonly run: string
@@ -34,6 +37,8 @@ export interface Run {
   readonly effects: Entry[]
   /** Whether it was told that it is stopped: what came after says nothing. */
   wasStopped: boolean
+  /** It may have been handed back, at no attempt. */
+  wasLeft: boolean
   end: Entry | undefined
 }
 
@@ -58,12 +63,13 @@ function add(runs: Map<string, Run>, entry: Entry): void {
   const { kind, execution, run: id, time, attempt, input } = entry
   if (kind === 'begin') {
     if (attempt === undefined || input === undefined) throw new TypeError('a run begins without its input')
-    runs.set(id, { execution, attempt, input, beganAt: time, log: [], effects: [], wasStopped: false, end: undefined })
+    runs.set(id, { execution, attempt, input, beganAt: time, log: [], effects: [], wasStopped: false, wasLeft: false, end: undefined })
     return
   }
   const run = runs.get(id)
   if (run === undefined) throw new TypeError(`run ${id} has not begun`)
   if (kind === 'run') run.effects.push(entry)
+  else if (kind === 'leave') run.wasLeft = true
   else if (run.wasStopped || run.end !== undefined) return
   else if (kind === 'stop') run.wasStopped = true
   else if (kind === 'end') run.end = entry

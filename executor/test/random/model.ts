@@ -152,7 +152,7 @@ class Model implements World {
           resolve(value)
         } catch (error) {
           if (error instanceof Impossible) throw error
-          reject(error)
+          reject(error instanceof Error ? error : new TypeError('the model throws errors'))
         } finally {
           this.#giving = undefined
         }

@@ -14,6 +14,8 @@
 // 4. A step whose result is durable does not run again. A transaction step's row is there once.
 // 5. No wait is over before its time; no event comes to two waits of an execution; a child is started once.
 // 6. Where nothing is left to chance, the result is that of the model in any other order as well.
+//
+// Of an execution that was cancelled no run is the last: there rules 2 and 3 hold with the run that has most that is durable.
 import { type Entry, lineOf, type Run } from './journal.js'
 import { Impossible, type Modelled, type Outcome, runModel, type Told } from './model.js'
 import type { Input } from './play.js'
@@ -44,8 +46,7 @@ export async function problemOf(id: string, happened: Happened): Promise<string 
   const execution = happened.executions.get(id)
   const runs = happened.runs.get(id) ?? []
   if (execution === undefined) return 'the database does not know the execution'
-  // It was never run: a parent that needed it no more ended before.
-  if (execution.status === 'cancelled') return undefined
+  if (execution.status === 'cancelled') return problemWithCancelled(runs)
   if (execution.status !== 'completed' && execution.status !== 'failed') return `it is ${execution.status}: ${execution.error}`
   const ended = runs.filter(({ end }) => end !== undefined && (execution.status === 'completed'
     ? end.isError !== true && end.text === execution.output
@@ -63,12 +64,26 @@ export async function problemOf(id: string, happened: Happened): Promise<string 
 async function problemWith(last: Run, runs: readonly Run[], execution: Execution, happened: Happened): Promise<string | undefined> {
   return (
     (await problemWithModel(last, execution, happened)) ??
-    problemWithRuns(last, runs) ??
+    problemWithRuns(last, last.log.map(lineOf), runs) ??
     problemWithEffects(last, runs, execution) ??
     problemWithWaits(last, runs) ??
     (await problemWithOtherOrders(last, execution, happened))
   )
 }
+
+function problemWithCancelled(runs: readonly Run[]): string | undefined {
+  const lengths = runs.map((run, number) => durableLength(run, runs[number + 1]))
+  const longest = runs[lengths.indexOf(Math.max(...lengths))]
+  if (longest === undefined) return undefined
+  const asked = questionsOf(longest)
+  const odd = runs.flatMap(({ effects }) => effects).find(({ at = '', text = '' }) => asked.get(at)?.endsWith(` ${text}`) === false)
+  const failed = failedSteps(longest)
+  const expected = longest.log.filter(({ kind, at = '' }) => !(kind === 'fail' && failed.has(at))).map(lineOf)
+  return problemWithRuns(longest, expected, runs) ?? (odd === undefined ? undefined : `${odd.at} was done with ${odd.text}, while ${asked.get(odd.at ?? '')} was asked for`)
+}
+
+/** What was asked, by operation. */
+const questionsOf = ({ log }: Run): Map<string, string> => new Map(log.filter(({ kind }) => kind === 'ask').map(({ at = '', text = '' }) => [at, text]))
 
 const toldOf = ({ at = '', kind, text = '' }: Entry): Told => ({ at, isError: kind === 'fail', text })
 
@@ -111,8 +126,7 @@ function childOf(input: Input, { byTag, executions, runs }: Happened): Outcome {
 }
 
 /** Rule 2. */
-function problemWithRuns(last: Run, runs: readonly Run[]): string | undefined {
-  const expected = last.log.map(lineOf)
+function problemWithRuns(last: Run, expected: readonly string[], runs: readonly Run[]): string | undefined {
   for (const [number, run] of runs.entries()) {
     if (run === last) continue
     const durable = run.log.slice(0, durableLength(run, runs[number + 1]))
@@ -133,7 +147,7 @@ function durableLength(run: Run, next: Run | undefined): number {
   const begun = new Set(run.effects.map(({ at }) => at))
   const asked = run.log.findLastIndex(({ kind, at }) => kind === 'ask' && begun.has(at))
   // A lost lease and a failed attempt raise the attempt; a wait does not.
-  const isWaiting = next?.attempt === run.attempt && run.end === undefined && !run.wasStopped
+  const isWaiting = next?.attempt === run.attempt && run.end === undefined && !run.wasStopped && !run.wasLeft
   return isWaiting ? run.log.length : asked + 1
 }
 
@@ -142,7 +156,7 @@ const failedSteps = ({ end }: Run): Set<string> => new Set(end?.isError === true
 
 /** Rules 3 and 4. */
 function problemWithEffects(last: Run, runs: readonly Run[], { booked }: Execution): string | undefined {
-  const asked = new Map(last.log.filter(({ kind }) => kind === 'ask').map(({ at, text = '' }) => [at, text]))
+  const asked = questionsOf(last)
   const durable = new Map<string, { since: number; attempt: number }>()
   for (const [number, run] of runs.entries()) {
     for (const { at = '', text, item, time } of run.effects) {

@@ -1,5 +1,5 @@
 // An executor in a process of its own that runs random programs and writes down in a file what happens to them. After LIFE
-// milliseconds it kills itself at the next place of the kind that DEATH names. Says `ready` once it runs.
+// milliseconds it kills itself at the next place of the kind that DEATH names; where that is `stop`, it stops in good order.
 import { randomUUID } from 'node:crypto'
 import { openSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -15,10 +15,12 @@ import { kept, makeValue, show } from './values.js'
 const { DATABASE_URL: connectionString = '', JOURNAL: journal = '', LIFE: life = 'Infinity', DEATH: death = '' } = process.env
 const file = openSync(journal, 'a')
 const diesAt = performance.now() + Number(life)
+/** Runs whose handler has not ended. */
+const open = new Map<string, string>()
 
 /** A place at which the process may die. */
 function place(name: string): void {
-  if (performance.now() < diesAt) return
+  if (performance.now() < diesAt || death === 'stop') return
   // If it never comes to the place of its choice, at any.
   if (name === death || performance.now() > diesAt + 1500) process.kill(process.pid, 'SIGKILL')
 }
@@ -62,6 +64,7 @@ async function handle(ctx: Operations & { executionId: string; attempt: number }
     },
     workflow: (name) => (name === 'ship' ? ship : random),
   }
+  open.set(run, execution)
   line({ kind: 'begin', attempt: ctx.attempt, input: given })
   place('begin')
   try {
@@ -73,6 +76,8 @@ async function handle(ctx: Operations & { executionId: string; attempt: number }
     if (!isStop(error)) line({ kind: 'end', text: error instanceof PermanentError ? error.message : thrown(error), isError: true })
     place('end')
     throw error
+  } finally {
+    open.delete(run)
   }
 }
 
@@ -87,4 +92,9 @@ await executor.start()
 setInterval(() => {
   place('')
 }, 50)
-console.log('ready')
+if (death === 'stop') {
+  await sleep(Number(life))
+  for (const [run, execution] of open) write({ kind: 'leave', execution, run, time: Date.now() })
+  await executor.stop({ timeout: 100 })
+  process.exit()
+}

@@ -60,7 +60,7 @@ test(
         const failing = await failingOf(crowd, programs)
         if (failing[0] === undefined) continue
         const smallest = process.env['FW_RANDOM_SHRINK'] === 'no' ? failing[0] : await shrink(crowd, failing[0])
-        const shown = [smallest, ...failing].slice(0, MOST_SHOWN).map(({ program, problem }) => `${JSON.stringify(program)}\n${problem}`)
+        const shown = [smallest, ...failing.filter(({ problem }) => problem !== smallest.problem)].slice(0, MOST_SHOWN).map(({ program, problem }) => `${JSON.stringify(program)}\n${problem}`)
         expect.fail(`${failing.length} executions of the programs with seeds from ${firstSeed + first} went wrong; the smallest first:\n\n${shown.join('\n\n')}`)
       }
       console.log(`${count} random programs from seed ${firstSeed}: ${crowd.runs} runs, ${crowd.kills} executors killed`)
