@@ -1,1 +1,45 @@
--- Enter migration here
+-- Replay in one order: what a step was asked, and its place among what the handler has seen. Columns that are NULL for steps one
+-- after the other, so that these cost nothing.
+alter table public.fw_execution_steps
+  add column if not exists asked text,
+  add column if not exists asked_order integer,
+  add column if not exists seen_order integer,
+  add column if not exists error jsonb,
+  add column if not exists is_compensable boolean;
+comment on column public.fw_execution_steps.output_data is 'Its result. NULL when it gave nothing (undefined).';
+comment on column public.fw_execution_steps.step_index is 'Its place in the order in which the handler asked for its steps.';
+comment on column public.fw_execution_steps.asked is
+  'What was asked for, in words: a replay that asks for something else under this name has other code. NULL for a plain step, and for waits that were begun by an executor of an older version.';
+comment on column public.fw_execution_steps.asked_order is
+  'The place that the next result would have taken when this was asked for. NULL when that is step_index, as it is while nothing goes on side by side.';
+comment on column public.fw_execution_steps.seen_order is
+  'The place of its result in the order in which the handler has seen results; a replay gives them in this order. NULL when that is step_index, and for a wait that the handler has not seen the end of. -1 when a step that came before it is run again: then the result is given as soon as it is asked for.';
+comment on column public.fw_execution_steps.error is
+  'Of a step that has failed: the error as the handler has seen it and gone on from it; a replay gives it again. NULL when the step is to be run again.';
+comment on column public.fw_execution_steps.is_compensable is 'True for a step that can be undone by its compensation.';
+
+-- Executions whose code does not fit what was recorded.
+create table if not exists public.fw_parked_executions (
+  execution_id uuid primary key,
+  organization_id uuid not null,
+  batch_id uuid not null,
+  parked_at timestamptz not null,
+  tries integer not null,
+  executor text not null,
+  recorded text not null,
+  asked text not null,
+  reason text not null
+);
+comment on table public.fw_parked_executions is
+  'Executions that were parked because the code of an executor did not fit what was recorded; the view fw_parked has those that still are. They are offered again and again, and go on by themselves once code that fits is there.';
+comment on column public.fw_parked_executions.batch_id is 'The batch in which it was parked last. Once it was claimed again the execution is in another one, and what stands here is over.';
+comment on column public.fw_parked_executions.tries is 'How often executors have tried since parked_at.';
+comment on column public.fw_parked_executions.executor is 'The executor that tried last.';
+comment on column public.fw_parked_executions.recorded is 'What was recorded.';
+comment on column public.fw_parked_executions.asked is 'What the code asked for in its place.';
+
+-- Functions whose arguments or results have changed; what replaces them is applied after the migrations.
+drop function if exists public.fw_report(uuid, uuid[], uuid[], boolean[], jsonb[], integer[], text[], integer[], jsonb[], integer[]);
+drop function if exists public.fw_record_steps(uuid[], uuid[], integer[], integer[], text[], integer[], jsonb[], integer[]);
+drop function if exists public.fw_checkpoint(uuid, uuid, uuid, text, integer, jsonb, integer);
+drop function if exists public.fw_suspend(uuid, uuid[], uuid[], integer[], text[], integer[], bigint[], timestamptz[], text[], text[], jsonb[], text[], integer[]);

@@ -1,64 +1,65 @@
-// What goes on in a run: the steps that are under way, and what the handler waits for. Says when nothing is under way any more,
-// and when the handler only waits.
-import type { Wait } from './protocol.js'
+// What goes on in a run: the steps that are under way. Says when nothing is under way any more.
 
-/** Of a wait: the run ends before it is over. */
-const NEVER = new Promise<never>(() => undefined)
+/** A step whose function runs. */
+export interface Current {
+  step: string
+  /** By performance.now(). */
+  startedAt: number
+}
 
 export class Activity {
-  /** Steps that run, each until it is settled, and who waits for there to be none. */
+  readonly #onIdle: () => void
+  /** Work that is under way, each until it is settled, and who waits for there to be none. */
   #open = 0
   #whenIdle: (() => void) | undefined
-  #waits: Wait[] | undefined
-  #suspend: ((waits: Wait[]) => void) | undefined
+  readonly #current = new Set<Current>()
 
-  /** No step is under way. */
+  /** @param onIdle called each time when nothing is under way any more */
+  constructor(onIdle: () => void) {
+    this.#onIdle = onIdle
+  }
+
   get isIdle(): boolean {
     return this.#open === 0
   }
 
-  /** No step is under way, and the handler waits for nothing. */
-  get isNone(): boolean {
-    return this.#open === 0 && this.#waits === undefined
+  /** The step whose function has run longest, if any runs. */
+  get current(): Current | undefined {
+    for (const current of this.#current) return current
+    return undefined
   }
 
-  /** Remembers a step until it is settled. One that the handler forgets does not end the process when it fails. */
-  follow<Result>(step: Promise<Result>): Promise<Result> {
+  /** Remembers work until it is settled. */
+  async follow<Result>(work: Promise<Result>): Promise<Result> {
     this.#open++
-    const settled = () => {
-      if (--this.#open > 0) return
-      this.#whenIdle?.()
-      if (this.#waits !== undefined) this.#suspendWhenQuiet()
+    try {
+      return await work
+    } finally {
+      if (--this.#open === 0) {
+        this.#whenIdle?.()
+        this.#onIdle()
+      }
     }
-    step.then(settled, settled)
-    return step
   }
 
-  /** Resolves a moment after no step was under way any more; more may have started in it. Only while one is. */
+  /** A step's function begins; returns what ends it. */
+  enter(step: string): Current {
+    const current = { step, startedAt: performance.now() }
+    this.#current.add(current)
+    return current
+  }
+
+  leave(current: Current): void {
+    this.#current.delete(current)
+  }
+
+  /** Resolves a moment after nothing was under way any more; more may have started in it. */
   async idle(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.#whenIdle = resolve
-    })
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-
-  /**
-   * The handler stays here.
-   * @param suspend is given all that the handler waits for, once nothing else of the run goes on; it may be called more than once
-   */
-  wait(waits: readonly Wait[], suspend: (waits: Wait[]) => void): Promise<never> {
-    this.#waits = (this.#waits ?? []).concat(waits)
-    this.#suspend = suspend
-    if (this.#open === 0) this.#suspendWhenQuiet()
-    return NEVER
-  }
-
-  /** Unless the handler goes on by itself in this turn and the next. */
-  #suspendWhenQuiet(): void {
-    setImmediate(() => {
-      setImmediate(() => {
-        if (this.#open === 0 && this.#waits !== undefined) this.#suspend?.(this.#waits)
+    if (this.#open > 0) {
+      await new Promise<void>((resolve) => {
+        this.#whenIdle = resolve
       })
-    })
+    }
+    await new Promise((resolve) => setImmediate(resolve))
   }
 }

@@ -14,14 +14,20 @@ const DASH = 0x2d
 /** The format of jsonb on the wire, and the only one there is. */
 const JSONB_VERSION = 1
 
-export function boolArray(values: readonly boolean[]): Buffer {
+/** The values, or none at all where each is undefined: for an argument that is NULL where it is shorter than others. */
+export function optional<Value>(values: (Value | undefined)[]): (Value | undefined)[] {
+  return values.every((value) => value === undefined) ? [] : values
+}
+
+/** @param values undefined is NULL, here and below */
+export function boolArray(values: readonly (boolean | undefined)[]): Buffer {
   return ofSize(OID.bool, values, 1, (buffer, value, at) => {
     buffer[at] = value ? 1 : 0
   })
 }
 
 /** @param values integers of 32 bits */
-export function intArray(values: readonly number[]): Buffer {
+export function intArray(values: readonly (number | undefined)[]): Buffer {
   return ofSize(OID.int4, values, 4, writeInt)
 }
 
@@ -30,35 +36,43 @@ export function uuidArray(values: readonly string[]): Buffer {
   return ofSize(OID.uuid, values, 16, writeUuid)
 }
 
-export function textArray(values: readonly string[]): Buffer {
+export function textArray(values: readonly (string | undefined)[]): Buffer {
   return ofTexts(OID.text, values, undefined)
 }
 
 /** @param values JSON texts */
-export function jsonbArray(values: readonly string[]): Buffer {
+export function jsonbArray(values: readonly (string | undefined)[]): Buffer {
   return ofTexts(OID.jsonb, values, JSONB_VERSION)
 }
 
-function ofSize<Value>(oid: number, values: readonly Value[], size: number, write: (buffer: Buffer, value: Value, at: number) => void): Buffer {
+function ofSize<Value>(oid: number, values: readonly (Value | undefined)[], size: number, write: (buffer: Buffer, value: Value, at: number) => void): Buffer {
   const buffer = begin(oid, values.length, values.length * (4 + size))
   let at = HEADER
   for (const value of values) {
+    if (value === undefined) {
+      at = writeNull(buffer, at)
+      continue
+    }
     writeInt(buffer, size, at)
     write(buffer, value, at + 4)
     at += 4 + size
   }
-  return buffer
+  return values.length === 0 ? buffer : buffer.subarray(0, at)
 }
 
 /** @param version a byte before each text, if any */
-function ofTexts(oid: number, values: readonly string[], version: number | undefined): Buffer {
+function ofTexts(oid: number, values: readonly (string | undefined)[], version: number | undefined): Buffer {
   const before = version === undefined ? 0 : 1
   let most = 0
-  for (const value of values) most += 4 + before + (value.length <= SHORT ? 3 * value.length : Buffer.byteLength(value))
+  for (const value of values) most += 4 + (value === undefined ? 0 : before + (value.length <= SHORT ? 3 * value.length : Buffer.byteLength(value)))
   const buffer = begin(oid, values.length, most)
   if (values.length === 0) return buffer
   let at = HEADER
   for (const value of values) {
+    if (value === undefined) {
+      at = writeNull(buffer, at)
+      continue
+    }
     if (version !== undefined) buffer[at + 4] = version
     const size = before + writeText(buffer, value, at + 4 + before)
     writeInt(buffer, size, at)
@@ -76,6 +90,13 @@ function begin(oid: number, length: number, size: number): Buffer {
   const buffer = Buffer.allocUnsafe(HEADER + size)
   for (const [index, value] of [1, 0, oid, length, 1].entries()) writeInt(buffer, value, 4 * index)
   return buffer
+}
+
+/** A length of -1, and the flag of the header that there is one. Returns where the next element begins. */
+function writeNull(buffer: Buffer, at: number): number {
+  writeInt(buffer, 1, 4)
+  writeInt(buffer, -1, at)
+  return at + 4
 }
 
 /** Returns how many bytes were written. */

@@ -3,7 +3,7 @@ import pg from 'pg'
 import { z } from 'zod'
 import { type Duration, toMilliseconds } from './duration.js'
 import { ExecutionFailedError, ResultTimeoutError, UnknownExecutionError, UsageError } from './errors.js'
-import { toJson } from './json.js'
+import { toJsonText } from './json.js'
 import type { Queryable } from './protocol.js'
 import { parseInput, type Workflow } from './workflow.js'
 
@@ -156,7 +156,7 @@ export class Client {
         organizationId,
         keys ?? null,
         toMilliseconds(delay ?? 0, 'the delay') / 1000,
-        metadata === undefined ? null : toJson(metadata, 'the metadata'),
+        metadata === undefined ? null : toJsonText(metadata, 'the metadata'),
       ],
       rowMode: 'array',
     })
@@ -174,13 +174,14 @@ export class Client {
     const timeoutMs = toMilliseconds(options.timeout ?? '1m', 'the timeout of result()')
     const deadline = performance.now() + timeoutMs
     for (let pause = FIRST_LOOK_MS; ; pause = Math.min(SLOWEST_LOOK_MS, pause * 1.5)) {
-      const { rows } = await this.#pool.query<{ status: string | null; output: unknown; error: string | null; error_category: string | null }>(
-        'select * from public.fw_result($1)',
+      const { rows } = await this.#pool.query<{ status: string | null; output: unknown; is_nothing: boolean; error: string | null; error_category: string | null }>(
+        'select r.*, r.output is null as is_nothing from public.fw_result($1) r',
         [id],
       )
-      const { status, output, error, error_category: category } = rows[0] ?? { status: null, output: null, error: null, error_category: null }
+      const { status = null, output, is_nothing: isNothing, error = null, error_category: category = null } = rows[0] ?? {}
       if (status === null) throw new UnknownExecutionError(id)
-      if (status === 'completed') return output as Output
+      // What the workflow returned was undefined, and not null.
+      if (status === 'completed') return (isNothing === true ? undefined : output) as Output
       if (status === 'failed' || status === 'timed_out' || status === 'cancelled') throw new ExecutionFailedError(id, status, error, category)
       const left = deadline - performance.now()
       if (left <= 0) throw new ResultTimeoutError(id, timeoutMs, status)
@@ -252,7 +253,7 @@ export class Client {
     const { rows } = await (options.transaction ?? this.#pool).query<{ id: string }>('select public.fw_emit_event($1, $2, $3) as id', [
       organizationId,
       key,
-      payload === undefined ? null : toJson(payload, `the payload of event '${key}'`),
+      payload === undefined ? null : toJsonText(payload, `the payload of event '${key}'`),
     ])
     const [row] = rows
     if (row === undefined) throw new Error('fw_emit_event returned no id')
@@ -281,5 +282,5 @@ async function toTexts<Input>(workflow: Workflow<Input> | string, inputs: readon
       }
     }
   }
-  return inputs.map((input) => toJson(input, what))
+  return inputs.map((input) => toJsonText(input, what))
 }

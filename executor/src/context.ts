@@ -30,6 +30,21 @@ export interface StepOptions<Result = unknown> {
 /** What a map does for each item: a step's function, or a workflow that takes the item as its input. */
 export type MapWork<Item, Output> = Workflow<Item, Output> | ((item: Item, index: number, scope: StepScope) => Output | Promise<Output>)
 
+export interface SleepOptions {
+  /** Name of the wait within the workflow. Default: 'sleep', numbered when it is used again. */
+  name?: string
+}
+
+export interface InvokeOptions {
+  /** Name of the wait within the workflow. Default: the name of the child's workflow, numbered when it is used again. */
+  name?: string
+}
+
+export interface InstantOptions {
+  /** Name of the value within the workflow. Default: 'now', 'random' or 'uuid', numbered when it is used again. */
+  name?: string
+}
+
 export interface MapOptions {
   /** How many run at a time. Default: 10. */
   concurrency?: number
@@ -42,6 +57,8 @@ export interface WaitOptions<Schema extends z.ZodType> {
   timeout?: Duration
   /** What the payload must be. Default: anything. */
   schema?: Schema
+  /** Name of the wait within the workflow. Default: 'event' and the key, numbered when it is used again. */
+  name?: string
 }
 
 /** What a step's function is given. */
@@ -88,9 +105,9 @@ export interface Context {
    * handler runs again from the start, with the results of its steps.
    * @throws UsageError for a duration that is negative or too long
    */
-  sleep(duration: Duration): Promise<void>
+  sleep(duration: Duration, options?: SleepOptions): Promise<void>
   /** Waits until this time, as sleep() does; the clock is the database's. A time in the past is no wait. */
-  sleepUntil(time: Date): Promise<void>
+  sleepUntil(time: Date, options?: SleepOptions): Promise<void>
   /**
    * Waits for an event of this key in the execution's organization, as sleep() does. An event that was emitted before the wait is
    * found, as long as it is kept, unless this execution has received it already.
@@ -106,7 +123,7 @@ export interface Context {
    * @returns the child's output
    * @throws ChildFailedError when it failed, timed out or was cancelled; UsageError for an input that does not fit its schema
    */
-  invoke<Input, Output>(workflow: Workflow<Input, Output>, input: Input): Promise<Output>
+  invoke<Input, Output>(workflow: Workflow<Input, Output>, input: Input, options?: InvokeOptions): Promise<Output>
   /**
    * Runs a function as a step, or a workflow as a child, for each item, some at a time.
    * @param items at most 10,000
@@ -121,11 +138,11 @@ export interface Context {
     options?: MapOptions,
   ): Promise<Output[]>
   /** The time when this was first asked here, by this machine's clock; recorded. */
-  now(): Date
+  now(options?: InstantOptions): Date
   /** A number from 0 to below 1; recorded. */
-  random(): number
+  random(options?: InstantOptions): number
   /** A random uuid; recorded. */
-  uuid(): string
+  uuid(options?: InstantOptions): string
   /** Notes how far the execution is, 0 to 1, and in words, for whoever watches it. Not awaited; the last word counts. */
   progress(fraction: number, text?: string): void
   /** The executor's log, each line with the execution, the workflow and the attempt. */

@@ -10,7 +10,7 @@ import type { Run } from './run.js'
 import { failedBy } from './thrown.js'
 
 /** How a run leaves the executor, once the database has said so. */
-export type Gone = 'completed' | 'retry_pending' | 'failed' | 'waiting' | 'released'
+export type Gone = 'completed' | 'retry_pending' | 'failed' | 'waiting' | 'released' | 'parked'
 
 export interface DeliveryOptions {
   outbox: Outbox
@@ -44,12 +44,14 @@ export class Delivery {
     const failures = items.filter(({ checkpoints, outcome }) => checkpoints.length === 0 && outcome?.kind === 'failed')
     const releases = items.filter(({ checkpoints, outcome }) => checkpoints.length === 0 && (outcome?.kind === 'stopped' || outcome?.kind === 'deferred'))
     const suspensions = items.filter(({ checkpoints, outcome }) => checkpoints.length === 0 && outcome?.kind === 'waiting')
+    const misfits = items.filter(({ checkpoints, outcome }) => checkpoints.length === 0 && outcome?.kind === 'changed')
     const nothings = items.filter(({ checkpoints, outcome }) => checkpoints.length === 0 && outcome === undefined)
-    const [reported, failed, released, suspended] = await Promise.allSettled([
+    const [reported, failed, released, suspended, parked] = await Promise.allSettled([
       reports.length > 0 ? protocol.report(client, executorId, reports.map(toReport)) : new Set<number>(),
       failures.length > 0 ? protocol.reportFailures(client, executorId, failures.flatMap(toFailure)) : [],
       releases.length > 0 ? protocol.release(client, executorId, releases.map(toRelease)) : new Set<number>(),
       suspensions.length > 0 ? protocol.suspend(client, executorId, suspensions.flatMap(toSuspension)) : [],
+      misfits.length > 0 ? protocol.park(client, executorId, misfits.flatMap(toParking)) : [],
     ])
 
     for (const item of nothings) this.#options.outbox.arrived(item)
@@ -65,12 +67,16 @@ export class Delivery {
     if (suspended.status === 'rejected') this.#refusedReports(suspensions, suspended.reason)
     else for (const [index, item] of suspensions.entries()) this.#ended(item, suspended.value[index]?.outcome ?? 'fenced')
 
+    if (parked.status === 'rejected') this.#refusedEnds(misfits, parked.reason)
+    else for (const [index, item] of misfits.entries()) this.#ended(item, parked.value[index]?.outcome ?? 'fenced')
+
     const retries = failed.status === 'rejected' ? [] : failed.value.flatMap(({ retryInMs }) => retryInMs ?? [])
     const wakes = suspended.status === 'rejected' ? [] : suspended.value.flatMap(({ wakeInMs }) => wakeInMs ?? [])
+    const parkings = parked.status === 'rejected' ? [] : parked.value.flatMap(({ retryInMs }) => retryInMs ?? [])
     const deferrals = releases.flatMap(({ outcome }) => (outcome?.kind === 'deferred' ? outcome.delayMs : []))
     return {
-      refusals: [reported, failed, released, suspended].flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as unknown] : [])),
-      laterMs: [...retries, ...wakes, ...deferrals],
+      refusals: [reported, failed, released, suspended, parked].flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as unknown] : [])),
+      laterMs: [...retries, ...wakes, ...parkings, ...deferrals],
     }
   }
 
@@ -132,8 +138,8 @@ export class Delivery {
 function toReport({ run, checkpoints, outcome }: Item): protocol.Report {
   const { executionId, batchId } = run.claim
   return outcome?.kind === 'completed'
-    ? { executionId, batchId, checkpoints, output: outcome.output }
-    : { executionId, batchId, checkpoints }
+    ? { executionId, batchId, checkpoints, isDone: true, output: outcome.output }
+    : { executionId, batchId, checkpoints, isDone: false, output: undefined }
 }
 
 function toFailure({ run, outcome }: Item): protocol.Failure[] {
@@ -151,6 +157,12 @@ function toSuspension({ run, outcome }: Item): protocol.Suspension[] {
   if (outcome?.kind !== 'waiting') return []
   const { executionId, batchId } = run.claim
   return [{ executionId, batchId, waits: outcome.waits }]
+}
+
+function toParking({ run, outcome }: Item): protocol.Parking[] {
+  if (outcome?.kind !== 'changed') return []
+  const { executionId, batchId } = run.claim
+  return [{ executionId, batchId, recorded: outcome.recorded, asked: outcome.asked, reason: outcome.reason }]
 }
 
 function toError(thrown: unknown): Error {

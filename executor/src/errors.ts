@@ -60,10 +60,22 @@ export class ChildFailedError extends PermanentError {
   }
 }
 
-/** The workflow's code has changed since the execution began: it meets another step where the recorded one was. */
-export class ChangedWorkflowError extends PermanentError {
-  constructor(workflow: string, recorded: string, met: string) {
-    super(`workflow '${workflow}' was changed while this execution was under way: '${met}' stands where '${recorded}' was recorded`, { category: 'CONFIG' })
+/**
+ * The code of a workflow does not fit what an execution has recorded. The execution is parked: nothing of it is undone, it is no failed
+ * attempt, and it goes on once code that fits is there.
+ */
+export class ChangedWorkflowError extends WorkerError {
+  /** What was recorded, and what was asked for in its place, each in words. */
+  readonly recorded: string
+  readonly asked: string
+
+  constructor(workflow: string, recorded: string, asked: string) {
+    super(
+      'CHANGED_WORKFLOW',
+      `the code of workflow '${workflow}' does not fit what this execution has recorded: it asked for ${asked} where ${recorded} was recorded. Either its code was changed while the execution was under way, or it decides by something that is not recorded, such as Math.random() or Date.now()`,
+    )
+    this.recorded = recorded
+    this.asked = asked
   }
 }
 

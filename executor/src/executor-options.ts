@@ -40,6 +40,8 @@ export interface ExecutorStats {
   deadLettered: number
   /** Began to wait: for a time, or for an event. */
   waiting: number
+  /** Parked, because the code does not fit what they have recorded. */
+  parked: number
   /** Handed back. */
   released: number
   /** Runs whose lease was lost. */

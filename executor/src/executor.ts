@@ -29,7 +29,7 @@ export class Executor {
   readonly #logger: Logger
   readonly #name: string
   readonly #pollMs: number
-  readonly #counts = { claimed: 0, completed: 0, retried: 0, deadLettered: 0, waiting: 0, released: 0, fenced: 0, ended: 0 }
+  readonly #counts = { claimed: 0, completed: 0, retried: 0, deadLettered: 0, waiting: 0, parked: 0, released: 0, fenced: 0, ended: 0 }
   readonly #lanePool: pg.Pool
   readonly #pool: pg.Pool
   readonly #exchange: Exchange
@@ -123,6 +123,7 @@ export class Executor {
       },
       log: ({ claim: { executionId, workflowName, attempt } }) => boundLogger(this.#logger, { executionId, workflowName, attempt }),
       describe: describer(options),
+      redact: options.redact ?? ((text) => text),
     }
   }
 
@@ -234,6 +235,9 @@ export class Executor {
     const { executionId, workflowName, attempt } = run.claim
     if (outcome.kind === 'failed') {
       this.#logger.info({ executionId, workflowName, attempt, error: outcome.error, permanent: outcome.permanent }, 'an attempt failed')
+    }
+    if (outcome.kind === 'changed') {
+      this.#logger.warn({ executionId, workflowName, attempt, recorded: outcome.recorded, asked: outcome.asked }, `an execution is parked: ${outcome.reason}`)
     }
     // One that was handed back already has no place in flight any more.
     if (!this.#exchange.held.has(run)) return

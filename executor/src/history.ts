@@ -1,12 +1,21 @@
-// What an execution has recorded, and the names that its steps get in this run. A run must ask for the same names as the
-// runs before it did, or their results would go to the wrong steps.
-import { ChangedWorkflowError, UsageError } from './errors.js'
+// What an execution has recorded, the names that its steps get in this run, and whether a run asks for what was asked before. A run
+// that asks for something else has other code, or did not follow from what was recorded: its results would go to the wrong steps.
+import { createHash } from 'node:crypto'
+import { UsageError } from './errors.js'
 import type { Recorded } from './protocol.js'
 
-/** A step's name, numbered when it was used before, and its place in the order of steps. */
+/** A step's name, numbered when it was used before, and its place in the order of asking. */
 export interface Place {
   name: string
   index: number
+  /** The place that the next result would have taken when it was asked for; undefined when that is the index. */
+  askedOrder?: number
+}
+
+/** What was recorded, and what was asked for in its place, each in words. */
+export interface Difference {
+  recorded: string
+  asked: string
 }
 
 /** @throws UsageError for a name that cannot be recorded */
@@ -19,45 +28,39 @@ export function checkStepName(name: string): void {
   }
 }
 
+/** What a child is asked, in words: its workflow, and a hash of its input (JSON text). */
+export function childAsked(workflow: string, input: string): string {
+  return `a child of workflow '${workflow}' with an input of the hash ${createHash('sha256').update(input).digest('hex').slice(0, 16)}`
+}
+
 export class History {
-  readonly #workflow: string
   /** Undefined when nothing was recorded. */
   readonly #recorded: Map<string, Recorded> | undefined
-  /** Names by place, where something was recorded. */
-  readonly #places: Map<number, string> | undefined
-  readonly #onlyRecorded: Error | undefined
+  /** What was asked for while nothing else was under way, by index: code that has not changed asks for the same again. */
+  readonly #alone: Map<number, Recorded> | undefined
+  /** Waits that go on, and have not been asked for in this run yet. */
+  readonly #unasked = new Set<string>()
   readonly #names = new Set<string>()
   /** How often a name was used, where more than once. */
   #uses: Map<string, number> | undefined
-  /** So far each step of this run was recorded, and one followed the other. What comes next must be what came next then. */
-  #isReplay = true
 
-  /** @param onlyRecorded what is thrown at each step that is not recorded: the execution does nothing new any more */
-  constructor(workflow: string, recorded: readonly Recorded[], onlyRecorded?: Error) {
-    this.#workflow = workflow
-    this.#onlyRecorded = onlyRecorded
+  constructor(recorded: readonly Recorded[]) {
     if (recorded.length === 0) return
     this.#recorded = new Map(recorded.map((step) => [step.name, step]))
-    this.#places = new Map(recorded.map(({ name, index }) => [index, name]))
+    this.#alone = new Map()
+    for (const step of recorded) {
+      if (step.order !== -1 && step.asked_order === undefined) this.#alone.set(step.index, step)
+      if (step.order !== -1 && step.waiting === true) this.#unasked.add(step.name)
+    }
   }
 
-  /**
-   * The place of the next step.
-   * @param isAlone whether no other step is under way
-   */
-  place(name: string, isAlone: boolean): Place {
-    if (!isAlone) this.#isReplay = false
-    return this.#numbered(name)
+  /** How many names were asked for. */
+  get asks(): number {
+    return this.#names.size
   }
 
-  /** The places of a map's items. Its name is used once more than they are. */
-  places(name: string, count: number, isAlone: boolean): { whole: Place; places: Place[] } {
-    const whole = this.place(name, isAlone)
-    this.#isReplay = false
-    return { whole, places: Array.from({ length: count }, (_, item) => this.#numbered(`${whole.name}[${item}]`)) }
-  }
-
-  #numbered(name: string): Place {
+  /** The place of the next step. */
+  place(name: string): Place {
     let numbered = name
     let use = this.#uses?.get(name) ?? 1
     while (this.#names.has(numbered)) numbered = `${name}#${++use}`
@@ -67,19 +70,49 @@ export class History {
     return { name: numbered, index }
   }
 
+  /** What was recorded under this name, if anything. */
+  find(name: string): Recorded | undefined {
+    return this.#recorded?.get(name)
+  }
+
   /**
-   * What was recorded for this place, if anything.
-   * @throws ChangedWorkflowError for a new step where another one was recorded
+   * How what is asked for differs from what was recorded, if it does.
+   * @param asked in words; undefined for a plain step
+   * @param isAlone nothing else is under way, so code that has not changed asks for the same as the runs before
    */
-  recorded({ name, index }: Place): Recorded | undefined {
-    if (this.#recorded === undefined && this.#onlyRecorded === undefined) return undefined
-    const found = this.#recorded?.get(name)
-    if (found !== undefined) return found
-    if (this.#onlyRecorded !== undefined) throw this.#onlyRecorded
-    const other = this.#places?.get(index)
-    if (this.#isReplay && other !== undefined) throw new ChangedWorkflowError(this.#workflow, other, name)
-    // A step that failed then, or was not reached: the way may go another way from here.
-    this.#isReplay = false
+  difference(place: Place, asked: string | undefined, isAlone: boolean): Difference | undefined {
+    this.#unasked.delete(place.name)
+    const found = this.#recorded?.get(place.name)
+    if (found !== undefined && !isSame(found, asked)) return { recorded: inWords(found.name, found.asked), asked: inWords(place.name, asked) }
+    const other = isAlone ? this.#alone?.get(place.index) : undefined
+    if (other === undefined || this.#names.has(other.name)) return undefined
+    return { recorded: inWords(other.name, other.asked), asked: inWords(place.name, asked) }
+  }
+
+  /** A wait that goes on and that this run has not asked for. */
+  get unaskedWait(): string | undefined {
+    for (const name of this.#unasked) return name
     return undefined
   }
+
+  /** A recorded step in words. */
+  describe(name: string): string {
+    return inWords(name, this.#recorded?.get(name)?.asked)
+  }
+}
+
+/** A step in words, for people. */
+export function inWords(name: string, asked: string | undefined): string {
+  return asked === undefined ? `step '${name}'` : `'${name}', ${asked}`
+}
+
+/** Executors of older versions have not kept what was asked; there the kind counts. */
+function isSame(found: Recorded, asked: string | undefined): boolean {
+  if (found.asked !== undefined) return found.asked === asked
+  if (found.wait === true) return asked !== undefined && isWait(asked)
+  return asked === undefined || !isWait(asked)
+}
+
+function isWait(asked: string): boolean {
+  return /^(a sleep|an event|a child) /.test(asked)
 }

@@ -9,6 +9,7 @@ export const KILL_POINTS = [
   'fw_report',
   'fw_report_failures',
   'fw_suspend',
+  'fw_park',
   'fw_begin_compensation',
   'fw_record_compensation',
   'fw_set_progress',

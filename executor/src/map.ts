@@ -1,6 +1,5 @@
 // The parts of ctx.map: its limits, and running steps some at a time.
 import { UsageError } from './errors.js'
-import type { Place } from './history.js'
 
 export const MAP_ITEMS_LIMIT = 10_000
 
@@ -10,7 +9,7 @@ export function checkMap(count: number, concurrency: number): void {
   if (!Number.isInteger(concurrency) || concurrency < 1) throw new UsageError(`the concurrency of map is ${concurrency}; allowed are whole numbers from 1`)
 }
 
-export function placeAt(places: readonly Place[], index: number): Place {
+export function placeAt<Place>(places: readonly Place[], index: number): Place {
   const place = places[index]
   if (place === undefined) throw new RangeError(`there is no place ${index}`)
   return place

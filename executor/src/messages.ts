@@ -1,4 +1,5 @@
 // What goes over the SQL API and what comes back, as protocol.ts hands it on.
+import type { RecordedError } from './recorded-error.js'
 
 /** One execution as it is handed over. */
 export interface Claim {
@@ -22,15 +23,31 @@ export interface Compensating {
   category: string | null
 }
 
-/** The result of a step as an earlier run recorded it. */
+/** A step as earlier runs have recorded it. */
 export interface Recorded {
   name: string
   index: number
   output: unknown
+  /** It gave nothing: `undefined`, and not null. */
+  nothing?: true
+  /** What was asked, in words; undefined for a plain step, and for what an executor of an older version recorded. */
+  asked?: string
+  /** The place that the next result would have taken when it was asked for; undefined when that is the index. */
+  asked_order?: number
+  /** Its place in the order in which the handler saw results; undefined when that is the index, -1 when it has none any more. */
+  order?: number
+  /** The map of children that it belongs to. */
+  group?: string
+  /** A wait that goes on. */
+  waiting?: true
+  /** A wait that an executor of an older version has begun. */
+  wait?: true
+  /** It has failed, and the handler has gone on from this error. */
+  error?: RecordedError
   /** Of a wait for an event: it did not come in time. */
   timed_out?: true
   /** Of a child that did not complete. */
-  child?: { id: string; status: string; error: string | null; category: string | null }
+  child?: { id: string; status: string; error?: string; category?: string }
   compensated?: true
 }
 
@@ -38,6 +55,9 @@ export interface Recorded {
 export interface Wait {
   name: string
   index: number
+  /** In words. */
+  asked: string
+  askedOrder?: number
   /** From now; undefined for no limit, or with `until`. */
   milliseconds?: number
   until?: Date
@@ -65,19 +85,31 @@ export interface SuspensionOutcome {
   wakeInMs: number | null
 }
 
+/** A step that has completed or failed. */
 export interface Checkpoint {
   name: string
   index: number
-  /** JSON text. */
-  output: string
+  /** JSON text; undefined when it gave nothing, or has failed. */
+  output: string | undefined
   durationMs: number
+  /** What was asked, in words; undefined for a plain step. */
+  asked?: string
+  askedOrder?: number
+  /** Its place in the order of what the handler has seen; undefined when that is the index. */
+  order?: number
+  /** JSON text of the error that the handler has seen, with "again" when the step is to be run again. */
+  error?: string
+  /** It can be undone. */
+  isCompensable?: true
 }
 
-/** What is reported of one execution: checkpoints, and the output (JSON text) once it is done. */
+/** What is reported of one execution: checkpoints, and its output once it is done. */
 export interface Report {
   executionId: string
   batchId: string
-  output?: string
+  isDone: boolean
+  /** JSON text; undefined for none. */
+  output: string | undefined
   checkpoints: readonly Checkpoint[]
 }
 
@@ -91,6 +123,21 @@ export interface Failure {
 
 export interface FailureOutcome {
   outcome: 'retry_pending' | 'failed' | 'fenced'
+  retryInMs: number | null
+}
+
+/** An execution whose recorded steps the code does not fit. */
+export interface Parking {
+  executionId: string
+  batchId: string
+  /** What was recorded, what was asked for instead, each in words, and both in a sentence. */
+  recorded: string
+  asked: string
+  reason: string
+}
+
+export interface ParkingOutcome {
+  outcome: 'parked' | 'fenced'
   retryInMs: number | null
 }
 

@@ -131,6 +131,6 @@ export class Outbox {
 }
 
 function sizeOf({ checkpoints, outcome }: Item): number {
-  const output = outcome?.kind === 'completed' ? outcome.output.length : 0
-  return checkpoints.reduce((sum, { output: result }) => sum + result.length, output)
+  const output = outcome?.kind === 'completed' ? (outcome.output?.length ?? 0) : 0
+  return checkpoints.reduce((sum, { output: result, error }) => sum + (result?.length ?? 0) + (error?.length ?? 0), output)
 }

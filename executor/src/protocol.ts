@@ -1,8 +1,8 @@
 // The SQL API as an executor calls it: one function here for each SQL function, and nothing else.
 import type pg from 'pg'
-import { boolArray, intArray, jsonbArray, textArray, uuidArray } from './binary-array.js'
+import { boolArray, intArray, jsonbArray, optional, textArray, uuidArray } from './binary-array.js'
 import { write } from './kill-points.js'
-import type { Checkpoint, Claim, Compensating, Ended, Failure, FailureOutcome, Job, Report, Suspension, SuspensionOutcome } from './messages.js'
+import type { Checkpoint, Claim, Compensating, Ended, Failure, FailureOutcome, Job, Parking, ParkingOutcome, Report, Suspension, SuspensionOutcome } from './messages.js'
 import type { RegisteredWorkflow } from './workflow.js'
 
 export type * from './messages.js'
@@ -72,18 +72,25 @@ export async function report(sql: Queryable, executorId: string, reports: readon
   const steps = reports.flatMap(({ checkpoints }) => checkpoints)
   const { rows } = await write('fw_report', () => sql.query<[number]>({
     name: 'fw_report',
-    text: 'select * from public.fw_report($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
+    text: 'select * from public.fw_report($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)',
     values: [
       executorId,
       uuidArray(reports.map(({ executionId }) => executionId)),
       uuidArray(reports.map(({ batchId }) => batchId)),
-      boolArray(reports.map(({ output }) => output !== undefined)),
-      jsonbArray(reports.map(({ output }) => output ?? 'null')),
+      boolArray(reports.map(({ isDone }) => isDone)),
+      jsonbArray(reports.map(({ output }) => output)),
       intArray(reports.flatMap(({ checkpoints }, place) => checkpoints.map(() => place + 1))),
       textArray(steps.map(({ name }) => name)),
       intArray(steps.map(({ index }) => index)),
       jsonbArray(steps.map(({ output }) => output)),
       intArray(steps.map(({ durationMs }) => durationMs)),
+      // Of most steps there is nothing more to say.
+      textArray(optional(steps.map(({ asked }) => asked))),
+      intArray(optional(steps.map(({ askedOrder }) => askedOrder))),
+      intArray(optional(steps.map(({ order }) => order))),
+      boolArray(optional(steps.map(({ error }) => (error === undefined ? undefined : true)))),
+      jsonbArray(optional(steps.map(({ error }) => error))),
+      boolArray(optional(steps.map(({ isCompensable }) => isCompensable))),
     ],
     rowMode: 'array',
   }))
@@ -121,7 +128,7 @@ export async function suspend(sql: Queryable, executorId: string, suspensions: r
   const waits = suspensions.flatMap(({ waits }, place) => waits.map((wait) => ({ ...wait, place: place + 1 })))
   const { rows } = await write('fw_suspend', () => sql.query<[number, SuspensionOutcome['outcome'], string | null]>({
     name: 'fw_suspend',
-    text: 'select * from public.fw_suspend($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)',
+    text: 'select * from public.fw_suspend($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)',
     values: [
       executorId,
       suspensions.map(({ executionId }) => executionId),
@@ -136,6 +143,8 @@ export async function suspend(sql: Queryable, executorId: string, suspensions: r
       waits.map(({ child }) => child?.input ?? null),
       waits.map(({ child }) => child?.group ?? null),
       waits.map(({ child }) => child?.limit ?? null),
+      waits.map(({ asked }) => asked),
+      waits.map(({ askedOrder }) => askedOrder ?? null),
     ],
     rowMode: 'array',
   }))
@@ -143,6 +152,25 @@ export async function suspend(sql: Queryable, executorId: string, suspensions: r
   for (const [place, outcome, wakeInMs] of rows) {
     outcomes[place - 1] = { outcome, wakeInMs: wakeInMs === null ? null : Number(wakeInMs) }
   }
+  return outcomes
+}
+
+/** Parks executions whose recorded steps the code does not fit; returns what became of each, in their order. */
+export async function park(sql: Queryable, executorId: string, parkings: readonly Parking[]): Promise<ParkingOutcome[]> {
+  const { rows } = await write('fw_park', () => sql.query<[number, ParkingOutcome['outcome'], string | null]>({
+    text: 'select * from public.fw_park($1, $2, $3, $4, $5, $6)',
+    values: [
+      executorId,
+      parkings.map(({ executionId }) => executionId),
+      parkings.map(({ batchId }) => batchId),
+      parkings.map(({ recorded }) => recorded),
+      parkings.map(({ asked }) => asked),
+      parkings.map(({ reason }) => reason),
+    ],
+    rowMode: 'array',
+  }))
+  const outcomes: ParkingOutcome[] = parkings.map(() => ({ outcome: 'fenced', retryInMs: null }))
+  for (const [place, outcome, retryInMs] of rows) outcomes[place - 1] = { outcome, retryInMs: retryInMs === null ? null : Number(retryInMs) }
   return outcomes
 }
 
@@ -266,8 +294,9 @@ export async function checkpoint(
 ): Promise<void> {
   await write('fw_checkpoint', () => sql.query({
     name: 'fw_checkpoint',
-    text: 'select public.fw_checkpoint($1, $2, $3, $4, $5, $6, $7)',
-    values: [executorId, execution.executionId, execution.batchId, step.name, step.index, step.output, step.durationMs],
+    text: 'select public.fw_checkpoint($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
+    values: [executorId, execution.executionId, execution.batchId, step.name, step.index, step.output ?? null, step.durationMs,
+      step.asked ?? null, step.askedOrder ?? null, step.order ?? null],
   }))
 }
 

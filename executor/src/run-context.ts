@@ -45,12 +45,12 @@ export class RunContext implements Context {
 
   get sleep(): Context['sleep'] {
     const operations = this.#operations
-    return (duration) => operations.sleep(duration)
+    return (duration, options) => operations.sleep(duration, options)
   }
 
   get sleepUntil(): Context['sleepUntil'] {
     const operations = this.#operations
-    return (time) => operations.sleepUntil(time)
+    return (time, options) => operations.sleepUntil(time, options)
   }
 
   get waitForEvent(): Context['waitForEvent'] {
@@ -60,7 +60,7 @@ export class RunContext implements Context {
 
   get invoke(): Context['invoke'] {
     const operations = this.#operations
-    return (workflow, input) => operations.invoke(workflow, input)
+    return (workflow, input, options) => operations.invoke(workflow, input, options)
   }
 
   get map(): Context['map'] {
@@ -70,17 +70,17 @@ export class RunContext implements Context {
 
   get now(): Context['now'] {
     const operations = this.#operations
-    return () => operations.now()
+    return (options) => operations.now(options)
   }
 
   get random(): Context['random'] {
     const operations = this.#operations
-    return () => operations.random()
+    return (options) => operations.random(options)
   }
 
   get uuid(): Context['uuid'] {
     const operations = this.#operations
-    return () => operations.uuid()
+    return (options) => operations.uuid(options)
   }
 
   get progress(): Context['progress'] {

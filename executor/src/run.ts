@@ -1,26 +1,18 @@
-// One execution in this executor, from its claim to its outcome: its steps, the checkpoints that are not yet
-// durable, when it ends, and how what the handler throws is understood.
-import { randomUUID } from 'node:crypto'
+// One execution in this executor, from its claim to its outcome: what the handler is given, when the run ends, and how what the handler
+// throws is understood. What the handler can ask for is in operations.ts.
 import type pg from 'pg'
-import type { z } from 'zod'
-import { Activity } from './activity.js'
 import { Compensations } from './compensation.js'
-import type { MapOptions, MapWork, StepOptions, StepScope, TransactionClient, TransactionResult, WaitOptions } from './context.js'
-import { sqlState } from './database-errors.js'
 import { deferredMs } from './defer.js'
-import type { Duration } from './duration.js'
-import { type ExecutionEndedError, ExecutorStoppedError, LeaseLostError, PermanentError, UsageError } from './errors.js'
-import { checkStepName, History, type Place } from './history.js'
+import { ChangedWorkflowError, type ExecutionEndedError, ExecutorStoppedError, type LeaseLostError, PermanentError } from './errors.js'
+import { Failures } from './failures.js'
 import { toJson } from './json.js'
 import type { Logger } from './logger.js'
-import { type Checkpoint, type Claim, SQLSTATE, type Wait } from './protocol.js'
-import { callInside, type Inside, stepAround } from './nesting.js'
+import { Operations } from './operations.js'
 import type { Outcome } from './outcome.js'
-import { type ContextOperations, RunContext, RunScope } from './run-context.js'
-import { runStep } from './step-attempts.js'
+import type { Checkpoint, Claim } from './protocol.js'
+import { Replay, type ReplayEnd } from './replay.js'
+import { RunContext } from './run-context.js'
 import { type Describe, type Failed, failedBy, failedByInput } from './thrown.js'
-import { inTransaction, isQueryResult } from './transaction.js'
-import { Waiting } from './waiting.js'
 import { parseInput, type Workflow } from './workflow.js'
 
 /** What a run needs of the executor around it. */
@@ -43,77 +35,137 @@ export interface RunSupport {
   log(run: Run): Logger
   /** The text of an error, as it may be kept. */
   readonly describe: Describe
+  /** Changes a text that is kept or logged, so that no secret is. */
+  readonly redact: (text: string) => string
 }
 
-export class Run implements ContextOperations {
+export class Run {
   readonly claim: Claim
-  /** Completed in this run, not yet reported. Whoever reports takes them. */
+  /** Completed or failed in this run, not yet reported. Whoever reports takes them. */
   pending: Checkpoint[] = []
+  readonly support: RunSupport
+  readonly replay: Replay
+  readonly failures = new Failures()
+  /** Made for the first step that has one, or was compensated: most runs have none. */
+  compensations: Compensations | undefined
 
   readonly #workflow: Workflow
-  readonly #support: RunSupport
-  readonly #history: History
-  /** Made for the first step that has one, or was compensated: most runs have none. */
-  #compensations: Compensations | undefined
   #stopped: LeaseLostError | ExecutionEndedError | ExecutorStoppedError | undefined
   /** Made when somebody asks for the signal: most runs never do. */
   #abort: AbortController | undefined
-  readonly #activity = new Activity()
-  #suspend: ((outcome: Outcome) => void) | undefined
-  #ended = false
+  #finish: ((outcome: Outcome) => void) | undefined
+  #isEnded = false
+  #isHandlerDone = false
   #failure: PermanentError | undefined
   #log: Logger | undefined
 
   constructor(claim: Claim, workflow: Workflow, support: RunSupport) {
     this.claim = claim
     this.#workflow = workflow
-    this.#support = support
-    this.#history = new History(workflow.name, claim.steps, claim.compensating === undefined ? undefined : new PermanentError(claim.compensating.error))
+    this.support = support
+    this.replay = new Replay(claim.steps, (end) => {
+      this.#endedByReplay(end)
+    })
+  }
+
+  /** The handler has ended, or the run has: nothing new may be asked for. */
+  get isEnded(): boolean {
+    return this.#isEnded
+  }
+
+  /** The handler has returned or thrown. */
+  get isHandlerDone(): boolean {
+    return this.#isHandlerDone
   }
 
   /** Stops the run: its signal fires, and no step of it starts or is recorded any more. */
   stop(reason: LeaseLostError | ExecutionEndedError | ExecutorStoppedError): void {
     this.#stopped ??= reason
+    this.replay.close(reason)
     this.#abort?.abort(reason)
   }
 
   /** The run cannot succeed any more: no step of it starts, and its outcome is this error. */
   fail(error: PermanentError): void {
     this.#failure ??= error
+    this.replay.close(error)
   }
 
   /** Parses the input, runs the handler and waits for every step that it started. Never rejects. */
   async execute(): Promise<Outcome> {
     const outcome = await new Promise<Outcome>((resolve) => {
-      this.#suspend = resolve
-      void this.#handle().then(resolve)
+      this.#finish = resolve
+      void this.#handle()
     })
+    const { activity } = this.replay
     // Also one that the handler did not wait for: its result is recorded, and it does not run beside the next attempt.
-    while (!this.#activity.isIdle && this.#stopped === undefined) await this.#activity.idle()
-    this.#ended = true
+    while (!activity.isIdle && this.#stopped === undefined) await activity.idle()
+    this.#isEnded = true
+    this.replay.finish()
     // Once the run was stopped, whatever its handler made of that says nothing about the execution.
     if (this.#stopped !== undefined) return { kind: this.#stopped instanceof ExecutorStoppedError ? 'stopped' : 'lost' }
-    const ended = this.#failure === undefined ? outcome : failedBy(this.#failure, this.#support.describe)
-    if (this.claim.compensating === undefined && (ended.kind !== 'failed' || this.#compensations === undefined)) return ended
-    return await (this.#compensations ?? new Compensations()).settle(ended, this.claim, this.#workflow.policy.max_attempts, {
-      makeDurable: () => this.#support.makeDurable(this),
-      begin: (failed) => this.#support.beginCompensation(this, failed),
-      record: (step) => this.#support.recordCompensation(this, step),
+    this.failures.tellUnwatched(this.log())
+    const ended = this.#failure === undefined ? outcome : failedBy(this.#failure, this.support.describe)
+    if (ended.kind === 'changed' || (this.claim.compensating === undefined && (ended.kind !== 'failed' || this.compensations === undefined))) return ended
+    return await (this.compensations ?? new Compensations()).settle(ended, this.claim, this.#workflow.policy.max_attempts, {
+      makeDurable: () => this.support.makeDurable(this),
+      begin: (failed) => this.support.beginCompensation(this, failed),
+      record: (step) => this.support.recordCompensation(this, step),
       signal: () => this.signal(),
-      describe: this.#support.describe,
+      describe: this.support.describe,
     })
   }
 
-  async #handle(): Promise<Outcome> {
+  async #handle(): Promise<void> {
     try {
       const input = await parseInput(this.#workflow, this.claim.input)
-      if (!input.success) return failedByInput(input.error)
-      const result = await this.#workflow.run(new RunContext(this.claim, this), input.data)
-      return { kind: 'completed', output: toJson(result, `the output of workflow '${this.#workflow.name}'`) }
+      if (!input.success) {
+        this.#finish?.(failedByInput(input.error))
+        return
+      }
+      const handled = this.#workflow.run(new RunContext(this.claim, new Operations(this)), input.data)
+      this.replay.begin()
+      const result = await handled
+      this.#isHandlerDone = true
+      const outcome: Outcome = { kind: 'completed', output: toJson(result, `the output of workflow '${this.#workflow.name}'`) }
+      if (!this.replay.isComplete) await this.#rest()
+      this.#finish?.(outcome)
     } catch (error) {
-      this.#ended = true
-      const delayMs = deferredMs(error)
-      return delayMs === undefined ? failedBy(error, this.#support.describe) : { kind: 'deferred', delayMs }
+      this.#isHandlerDone = true
+      this.#isEnded = true
+      this.#finish?.(this.#thrown(error))
+    }
+  }
+
+  /** The handler has returned before all that was recorded was seen: what it has left running is followed to its end. */
+  async #rest(): Promise<void> {
+    this.replay.handlerDone()
+    await this.replay.completed()
+  }
+
+  #thrown(error: unknown): Outcome {
+    const delayMs = deferredMs(error)
+    const outcome: Outcome = delayMs === undefined ? failedBy(error, this.support.describe) : { kind: 'deferred', delayMs }
+    // They run again.
+    const behind = this.failures.behind(error, this.replay.history.asks)
+    for (const { checkpoint } of behind) {
+      const at = this.pending.indexOf(checkpoint)
+      if (at >= 0) this.pending.splice(at, 1)
+      if (at < 0 || delayMs === undefined) this.pending.push({ ...checkpoint, error: JSON.stringify({ ...JSON.parse(checkpoint.error ?? '{}') as object, again: true }) })
+    }
+    if (outcome.kind !== 'failed') return outcome
+    const step = behind[0]?.checkpoint.name ?? this.failures.stepOf(error)
+    return step === undefined ? outcome : { ...outcome, step }
+  }
+
+  #endedByReplay(end: ReplayEnd): void {
+    this.#isEnded = true
+    if (end.kind === 'waiting') this.#finish?.(end)
+    else {
+      const { recorded, asked } = end
+      const error = new ChangedWorkflowError(this.#workflow.name, recorded, asked)
+      this.#abort?.abort(error)
+      this.#finish?.({ kind: 'changed', recorded, asked, reason: error.message })
     }
   }
 
@@ -126,184 +178,20 @@ export class Run implements ContextOperations {
   }
 
   log(): Logger {
-    return (this.#log ??= this.#support.log(this))
+    return (this.#log ??= this.support.log(this))
   }
 
-  step<Result>(name: string, fn: (scope: StepScope) => Result | Promise<Result>, options?: StepOptions<Result>): Promise<Result> {
-    return this.#activity.follow(this.#step(() => this.#named(name), fn, options))
-  }
-
-  transaction<Result>(name: string, fn: (sql: TransactionClient) => Promise<Result>): Promise<TransactionResult<Result>> {
-    return this.#activity.follow(this.#transaction(name, fn))
-  }
-
-  sleep(duration: Duration): Promise<void> {
-    return this.#waiting().sleep(duration)
-  }
-
-  sleepUntil(time: Date): Promise<void> {
-    return this.#waiting().sleepUntil(time)
-  }
-
-  waitForEvent<Schema extends z.ZodType = z.ZodUnknown>(key: string, options?: WaitOptions<Schema>): Promise<z.output<Schema>> {
-    return this.#waiting().waitForEvent(key, options)
-  }
-
-  invoke<Input, Output>(workflow: Workflow<Input, Output>, input: Input): Promise<Output> {
-    return this.#waiting().invoke(workflow, input)
-  }
-
-  map<Item, Output>(items: readonly Item[], work: MapWork<Item, Output>, options?: MapOptions): Promise<Output[]> {
-    return this.#waiting().map(items, work, options)
-  }
-
-  now(): Date {
-    return new Date(this.#record('now', () => Date.now()))
-  }
-
-  random(): number {
-    return this.#record('random', () => Math.random())
-  }
-
-  uuid(): string {
-    return this.#record('uuid', () => randomUUID())
-  }
-
-  progress(fraction: number, text?: string): void {
-    if (!(fraction >= 0 && fraction <= 1)) throw new UsageError(`the progress is ${fraction}, outside 0 to 1`)
-    if (this.#stopped === undefined && !this.#ended) this.#support.noteProgress(this, fraction, text)
-  }
-
-  async #step<Result>(
-    placed: () => Place,
-    fn: (scope: StepScope) => Result | Promise<Result>,
-    options: StepOptions<Result> | undefined,
-  ): Promise<Result> {
-    const place = placed()
-    const recorded = this.#history.recorded(place)
-    if (recorded !== undefined) {
-      this.#noteCompensation(place.name, recorded.output as Result, options, recorded.compensated === true)
-      return recorded.output as Result
-    }
-    await this.#support.makeDurable(this)
-    this.#throwIfStopped()
-    const started = performance.now()
-    const inside: Inside = { run: this, step: place.name }
-    const work = (scope: StepScope) => callInside(inside, fn, scope)
-    let result: Result
-    try {
-      result = await (options === undefined ? work(new RunScope(this)) : runStep(place.name, work, options, () => this.signal()))
-    } finally {
-      inside.run = undefined
-    }
-    this.#throwIfStopped()
-    this.#note(place, result, started)
-    this.#noteCompensation(place.name, result, options, false)
-    return result
-  }
-
-  #noteCompensation<Result>(step: string, result: Result, options: StepOptions<Result> | undefined, isDone: boolean): void {
-    const compensate = options?.compensate
-    if (isDone) (this.#compensations ??= new Compensations()).noteDone(step)
-    else if (compensate !== undefined) (this.#compensations ??= new Compensations()).add({ step, run: (scope) => compensate(result, scope), options: options?.compensateOptions ?? {} })
-  }
-
-  async #transaction<Result>(name: string, fn: (sql: TransactionClient) => Promise<Result>): Promise<TransactionResult<Result>> {
-    const place = this.#named(name)
-    const recorded = this.#history.recorded(place)
-    if (recorded !== undefined) return recorded.output as TransactionResult<Result>
-    await this.#support.makeDurable(this)
-    this.#throwIfStopped()
-    const client = await this.#support.connect()
-    const started = performance.now()
-    const inside: Inside = { run: this, step: place.name }
-    try {
-      return await inTransaction(client, {
-        step: name,
-        signal: this.signal(),
-        work: async (sql) => {
-          const result = await callInside(inside, fn, sql)
-          return (isQueryResult(result) ? null : result) as TransactionResult<Result>
-        },
-        beforeCommit: async (result) => {
-          this.#throwIfStopped()
-          await this.#support.checkpoint(client, this, checkpoint(place, result, started))
-        },
-      })
-    } catch (error) {
-      if (sqlState(error) === SQLSTATE.leaseLost) this.stop(new LeaseLostError(this.claim.executionId))
-      throw error
-    } finally {
-      inside.run = undefined
-    }
-  }
-
-  /** Made for handlers that wait: most do not. */
-  #waiting(): Waiting {
-    return new Waiting({
-      place: (name) => this.#place(name),
-      places: (name, count) => {
-        checkStepName(name)
-        this.#throwUnlessOpen(name)
-        return this.#history.places(name, count, this.#activity.isNone)
-      },
-      recorded: (place) => this.#history.recorded(place),
-      wait: (waits) => this.#waitAt(waits),
-      follow: (work) => this.#activity.follow(work),
-      step: (place, fn) => this.#activity.follow(this.#step(() => place, fn, undefined)),
-    })
-  }
-
-  /** The handler stays here; the run ends when nothing else of it goes on. */
-  #waitAt(waits: readonly Wait[]): Promise<never> {
-    this.#throwIfStopped()
-    return this.#activity.wait(waits, (all) => {
-      if (this.#ended) return
-      this.#ended = true
-      this.#suspend?.({ kind: 'waiting', waits: all })
-    })
-  }
-
-  /** A value that every run of the execution gets alike. */
-  #record<Value>(name: string, make: () => Value): Value {
-    const place = this.#place(name)
-    const recorded = this.#history.recorded(place)
-    if (recorded !== undefined) return recorded.output as Value
-    this.#throwIfStopped()
-    const value = make()
-    this.#note(place, value, performance.now())
-    return value
-  }
-
-  #note(place: Place, result: unknown, started: number): void {
-    this.pending.push(checkpoint(place, result, started))
-    this.#support.noteCheckpoint(this)
-  }
-
-  /** Of a step that the handler names. */
-  #named(name: string): Place {
-    checkStepName(name)
-    return this.#place(name)
-  }
-
-  #place(name: string): Place {
-    this.#throwUnlessOpen(name)
-    return this.#history.place(name, this.#activity.isNone)
-  }
-
-  /** Unless a step may start now. */
-  #throwUnlessOpen(name: string): void {
-    const around = stepAround(this)
-    if (around !== undefined) throw new UsageError(`step '${name}' was started within step '${around}'; steps follow each other, or run side by side`)
-    if (this.#ended) throw new UsageError(`step '${name}' was started after the handler had returned; await every step`)
-  }
-
-  #throwIfStopped(): void {
+  throwIfStopped(): void {
     if (this.#stopped !== undefined) throw this.#stopped
     if (this.#failure !== undefined) throw this.#failure
   }
-}
 
-function checkpoint(place: Place, result: unknown, started: number): Checkpoint {
-  return { ...place, output: toJson(result, `the result of step '${place.name}'`), durationMs: Math.round(performance.now() - started) }
+  get isStopped(): boolean {
+    return this.#stopped !== undefined
+  }
+
+  note(checkpoint: Checkpoint): void {
+    this.pending.push(checkpoint)
+    this.support.noteCheckpoint(this)
+  }
 }

@@ -5,7 +5,7 @@ import { SchemaVersionError } from './errors.js'
 import type { Queryable } from './protocol.js'
 
 /** The version of the SQL API that protocol.ts speaks. */
-const SPOKEN = 2
+const SPOKEN = 3
 
 const answer = z.object({ current: z.int(), oldest_supported: z.int() })
 const UNDEFINED_FUNCTION = '42883'

@@ -9,6 +9,8 @@ export interface Failed {
   category: ErrorCategory
   /** Trying again cannot help. */
   permanent: boolean
+  /** The step that it came from, if any. */
+  step?: string
 }
 
 const LONGEST_ERROR = 10_000

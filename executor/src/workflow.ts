@@ -95,11 +95,27 @@ export function isWorkflow(value: unknown): value is Workflow {
   return typeof value === 'object' && value !== null && WORKFLOW in value
 }
 
-/** Checks an input against the schema of its workflow; without a turn of the event loop where the schema allows. */
+/**
+ * Checks an input against the schema of its workflow; without a turn of the event loop where the schema allows. JSON knows no `undefined`:
+ * where null does not fit and nothing at all does, as with z.void() and optional inputs, null stands for that.
+ */
 export function parseInput<Input, Output>(
   { schema }: Workflow<Input, Output>,
   input: unknown,
 ): z.ZodSafeParseResult<unknown> | Promise<z.ZodSafeParseResult<unknown>> {
+  const parsed = parse(schema, input)
+  if (input !== null) return parsed
+  return parsed instanceof Promise ? parsed.then((result) => orNothing(schema, result)) : orNothing(schema, parsed)
+}
+
+function orNothing(schema: z.ZodType, result: z.ZodSafeParseResult<unknown>): z.ZodSafeParseResult<unknown> | Promise<z.ZodSafeParseResult<unknown>> {
+  if (result.success) return result
+  const nothing = parse(schema, undefined)
+  if (nothing instanceof Promise) return nothing.then((other) => (other.success ? other : result))
+  return nothing.success ? nothing : result
+}
+
+function parse(schema: z.ZodType, input: unknown): z.ZodSafeParseResult<unknown> | Promise<z.ZodSafeParseResult<unknown>> {
   try {
     return schema.safeParse(input)
   } catch (error) {

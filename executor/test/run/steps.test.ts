@@ -68,7 +68,7 @@ describe('a later attempt', () => {
       ['c', 3, 2],
     ])
     await until('everything is counted', () => executor.stats.completed === 1)
-    expect(executor.stats).toEqual({ claimed: 3, completed: 1, retried: 2, deadLettered: 0, waiting: 0, released: 0, fenced: 0, ended: 0, inFlight: 0 })
+    expect(executor.stats).toEqual({ claimed: 3, completed: 1, retried: 2, deadLettered: 0, waiting: 0, parked: 0, released: 0, fenced: 0, ended: 0, inFlight: 0 })
   })
 
   test('goes on after steps that completed just before the handler threw', async () => {

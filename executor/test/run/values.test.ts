@@ -70,19 +70,20 @@ test('results and outputs of several megabytes are kept, and come back in the ne
   }
 })
 
-test('undefined is recorded as null, as the result of a step and as the output', async () => {
+test('undefined comes back as undefined, as the result of a step and as the output, and is NULL in the database', async () => {
   const organizationId = await database.organization()
   let runs = 0
   const nothing = workflow({ name: 'nothing', input: z.object({}), retry: quick }, async (ctx): Promise<unknown> => {
-    await ctx.step('nothing', () => {
+    const result: unknown = await ctx.step('nothing', () => {
       runs++
     })
+    expect(result).toBeUndefined()
     if (ctx.attempt === 1) throw new Error('again')
     return undefined
   })
   await database.start(nothing)
   const id = await database.client.enqueue(nothing, {}, { organizationId })
-  expect(await database.client.result(id)).toBeNull()
+  expect(await database.client.result(id)).toBeUndefined()
   expect((await steps(database, id)).map(({ output_data }) => output_data)).toEqual([null])
   expect((await execution(database, id)).output).toBeNull()
   expect(runs).toBe(1)

@@ -135,8 +135,9 @@ export interface StepRow {
 export const steps = (on: Queryable, executionId: string): Promise<StepRow[]> =>
   on.query<StepRow & Record<string, unknown>>('select * from public.fw_execution_steps where execution_id = $1 order by step_index', [executionId])
 
+/** Names of those that have not failed. */
 export const stepNames = async (on: Queryable, executionId: string): Promise<string[]> =>
-  (await steps(on, executionId)).map(({ node_id }) => node_id)
+  (await steps(on, executionId)).filter(({ status }) => status !== 'failed').map(({ node_id }) => node_id)
 
 /** Waits until an execution has this status. */
 export async function untilStatus(on: Queryable, executionId: string, status: string): Promise<void> {

@@ -1,7 +1,8 @@
 create or replace function public.fw_suspend(
   p_executor_id uuid, p_execution_ids uuid[], p_batch_ids uuid[],
   p_wait_items integer[], p_wait_names text[], p_wait_indexes integer[], p_wait_ms bigint[], p_wait_until timestamptz[],
-  p_wait_keys text[], p_wait_workflows text[], p_wait_inputs jsonb[], p_wait_groups text[], p_wait_limits integer[]
+  p_wait_keys text[], p_wait_workflows text[], p_wait_inputs jsonb[], p_wait_groups text[], p_wait_limits integer[],
+  p_wait_asked text[] default '{}', p_wait_asked_orders integer[] default '{}'
 ) returns table (place integer, outcome text, wake_in_ms bigint)
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -48,11 +49,14 @@ begin
     -- What waits since an earlier run waits on, until the time that was set then.
     v_children := array(select case when w.name is not null then public.fw_uuid() end from unnest(p_wait_workflows) with ordinality as w (name, place) order by w.place);
     insert into public.fw_execution_steps
-      (execution_id, node_id, organization_id, step_index, attempt_number, status, started_at, wake_at, event_key, child_id, wait_group, is_held)
+      (execution_id, node_id, organization_id, step_index, attempt_number, status, started_at, wake_at, event_key, child_id, wait_group, is_held,
+       asked, asked_order)
     select e.id, w.name, e.organization_id, w.step_index, e.retry_count + 1, 'waiting', public.fw_now(), coalesce(w.until, public.fw_now() + make_interval(secs => w.ms / 1000.0)),
-      w.key, w.child, w.wait_group, coalesce(w.wait_limit < row_number() over (partition by w.item, w.wait_group order by w.step_index), false)
-    from unnest(p_wait_items, p_wait_names, p_wait_indexes, p_wait_ms, p_wait_until, p_wait_keys, v_children, p_wait_groups, p_wait_limits)
-      as w (item, name, step_index, ms, until, key, child, wait_group, wait_limit)
+      w.key, w.child, w.wait_group, coalesce(w.wait_limit < row_number() over (partition by w.item, w.wait_group order by w.step_index), false),
+      w.asked, w.asked_order
+    from unnest(p_wait_items, p_wait_names, p_wait_indexes, p_wait_ms, p_wait_until, p_wait_keys, v_children, p_wait_groups, p_wait_limits,
+      p_wait_asked, p_wait_asked_orders)
+      as w (item, name, step_index, ms, until, key, child, wait_group, wait_limit, asked, asked_order)
     join public.fw_workflow_executions e on e.id = v_ids[w.item]
     on conflict (execution_id, node_id) do nothing;
     if exists (select from unnest(v_children) as child where child is not null) then
@@ -120,5 +124,5 @@ begin
     from unnest(v_ids, v_wake) with ordinality as r (id, wake_at, item);
 end
 $$;
-comment on function public.fw_suspend(uuid, uuid[], uuid[], integer[], text[], integer[], bigint[], timestamptz[], text[], text[], jsonb[], text[], integer[]) is
-  'Lets executions wait: each gives its place back and is visible again when the first of its waits is over. p_wait_items says to which place of the first two arrays a wait belongs (1-based); a wait has a name, an index, milliseconds from now or a time (NULL for no limit) and, for an event, its key; for a child, its workflow and input, and in a map the group and how many of it may be under way. Returns what became of each place: waiting (and in how many milliseconds it wakes), or fenced.';
+comment on function public.fw_suspend(uuid, uuid[], uuid[], integer[], text[], integer[], bigint[], timestamptz[], text[], text[], jsonb[], text[], integer[], text[], integer[]) is
+  'Lets executions wait: each gives its place back and is visible again when the first of its waits is over. p_wait_items says to which place of the first two arrays a wait belongs (1-based); a wait has a name, an index, milliseconds from now or a time (NULL for no limit) and, for an event, its key; for a child, its workflow and input, and in a map the group and how many of it may be under way; and what it was asked, in words, with its place (asked_order). Returns what became of each place: waiting (and in how many milliseconds it wakes), or fenced.';

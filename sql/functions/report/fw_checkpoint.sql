@@ -1,5 +1,6 @@
 create or replace function public.fw_checkpoint(
-  p_executor_id uuid, p_execution_id uuid, p_batch_id uuid, p_name text, p_step_index integer, p_output jsonb, p_duration_ms integer
+  p_executor_id uuid, p_execution_id uuid, p_batch_id uuid, p_name text, p_step_index integer, p_output jsonb, p_duration_ms integer,
+  p_asked text default null, p_asked_order integer default null, p_seen_order integer default null
 ) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -17,11 +18,15 @@ begin
       detail = format('Step %L was not recorded; its transaction is rolled back.', p_name),
       hint = 'Stop this run: another executor goes on with the execution.';
   end if;
+  -- As it failed in an earlier attempt.
+  delete from public.fw_execution_steps s
+  where s.execution_id = p_execution_id and s.node_id = p_name and s.status = 'failed' and s.child_id is null;
   insert into public.fw_execution_steps
-    (execution_id, node_id, organization_id, step_index, attempt_number, status, output_data, started_at, completed_at, duration_ms)
+    (execution_id, node_id, organization_id, step_index, attempt_number, status, output_data, started_at, completed_at, duration_ms,
+     asked, asked_order, seen_order)
   values (p_execution_id, p_name, v_execution.organization_id, p_step_index, v_execution.retry_count + 1, 'completed', p_output,
-    public.fw_now() - make_interval(secs => p_duration_ms / 1000.0), public.fw_now(), p_duration_ms);
+    public.fw_now() - make_interval(secs => p_duration_ms / 1000.0), public.fw_now(), p_duration_ms, p_asked, p_asked_order, p_seen_order);
 end
 $$;
-comment on function public.fw_checkpoint(uuid, uuid, uuid, text, integer, jsonb, integer) is
+comment on function public.fw_checkpoint(uuid, uuid, uuid, text, integer, jsonb, integer, text, integer, integer) is
   'Records one completed step inside the caller''s own transaction, so that its writes and the checkpoint happen together or not at all. Raises FW001 when the batch has lost its lease.';

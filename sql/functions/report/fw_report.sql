@@ -2,7 +2,9 @@ create or replace function public.fw_report(
   p_executor_id uuid,
   p_execution_ids uuid[], p_batch_ids uuid[], p_done boolean[], p_outputs jsonb[],
   p_step_items integer[] default '{}', p_step_names text[] default '{}', p_step_indexes integer[] default '{}',
-  p_step_outputs jsonb[] default '{}', p_step_durations_ms integer[] default '{}'
+  p_step_outputs jsonb[] default '{}', p_step_durations_ms integer[] default '{}',
+  p_step_asked text[] default '{}', p_step_asked_orders integer[] default '{}', p_step_seen_orders integer[] default '{}',
+  p_step_failed boolean[] default '{}', p_step_errors jsonb[] default '{}', p_step_compensable boolean[] default '{}'
 ) returns setof integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -47,7 +49,8 @@ begin
 
   if cardinality(p_step_items) > 0 then
     v_void := public.fw_record_steps(
-      p_execution_ids, v_organizations, v_attempts, p_step_items, p_step_names, p_step_indexes, p_step_outputs, p_step_durations_ms);
+      p_execution_ids, v_organizations, v_attempts, p_step_items, p_step_names, p_step_indexes, p_step_outputs, p_step_durations_ms,
+      p_step_asked, p_step_asked_orders, p_step_seen_orders, p_step_failed, p_step_errors, p_step_compensable);
   end if;
 
   if v_has_parents then
@@ -83,5 +86,5 @@ begin
   end if;
 end
 $$;
-comment on function public.fw_report(uuid, uuid[], uuid[], boolean[], jsonb[], integer[], text[], integer[], jsonb[], integer[]) is
-  'Reports for many executions at once: checkpoints of completed steps, and the outputs of executions that are done. The arrays of the first group go together, a place for each execution; p_step_items says to which place a step belongs (1-based). Returns the places that were refused because the batch has lost its lease: nothing was written for them.';
+comment on function public.fw_report(uuid, uuid[], uuid[], boolean[], jsonb[], integer[], text[], integer[], jsonb[], integer[], text[], integer[], integer[], boolean[], jsonb[], boolean[]) is
+  'Reports for many executions at once: checkpoints of steps, and the outputs of executions that are done. The arrays of the first group go together, a place for each execution; p_step_items says to which place a step belongs (1-based). The arrays from p_step_asked on have a place for each step, or are shorter: what is missing is NULL. p_step_failed: the step has failed, with the error {"message", …} that the handler has seen, and "again" in it when the step is to be run again. Returns the places that were refused because the batch has lost its lease: nothing was written for them.';

@@ -1,0 +1,29 @@
+// The promise that a handler is given for each of its operations. It knows whether anybody has looked at it, and it never ends the
+// process: what fails without anybody looking is told by the run.
+
+export class Given<Result> extends Promise<Result> {
+  /** Somebody awaits it, or has. */
+  isWatched = false
+
+  /** What comes of it is an ordinary promise. */
+  static override get [Symbol.species](): PromiseConstructor {
+    return Promise
+  }
+
+  static of<Result>(work: Promise<Result>): Given<Result> {
+    const given = new Given<Result>((resolve, reject) => {
+      work.then(resolve, reject)
+    })
+    Promise.prototype.then.call(given, undefined, () => undefined)
+    return given
+  }
+
+  // eslint-disable-next-line unicorn/no-thenable -- await and Promise.all call it, which is how they are noticed
+  override then<Fulfilled = Result, Rejected = never>(
+    onFulfilled?: ((value: Result) => Fulfilled | PromiseLike<Fulfilled>) | null,
+    onRejected?: ((reason: unknown) => Rejected | PromiseLike<Rejected>) | null,
+  ): Promise<Fulfilled | Rejected> {
+    this.isWatched = true
+    return super.then(onFulfilled, onRejected)
+  }
+}

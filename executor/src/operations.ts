@@ -1,0 +1,329 @@
+// What a handler can ask for in a run: steps, transactions, waits, and values that every run gets alike. Each asks the replay for what was
+// recorded; what is new is done, recorded, and given when it is its turn.
+import { randomUUID } from 'node:crypto'
+import type { z } from 'zod'
+import { Compensations } from './compensation.js'
+import type { InstantOptions, InvokeOptions, MapOptions, MapWork, SleepOptions, StepOptions, StepScope, TransactionClient, TransactionResult, WaitOptions } from './context.js'
+import { sqlState } from './database-errors.js'
+import type { Duration } from './duration.js'
+import { ChangedWorkflowError, LeaseLostError, PermanentError, UsageError } from './errors.js'
+import { Given } from './given.js'
+import { checkStepName } from './history.js'
+import { keep, type Kept } from './json.js'
+import type { Logger } from './logger.js'
+import { callInside, type Inside, stepAround } from './nesting.js'
+import { type Checkpoint, type Recorded, SQLSTATE } from './protocol.js'
+import { errorFrom, recordError } from './recorded-error.js'
+import { type Asked, HALTED } from './replay.js'
+import type { Run } from './run.js'
+import { type ContextOperations, RunScope } from './run-context.js'
+import { INSTANTS } from './sequence.js'
+import { runStep } from './step-attempts.js'
+import { inTransaction, isQueryResult } from './transaction.js'
+import { type Wanted, Waiting } from './waiting.js'
+import type { Workflow } from './workflow.js'
+
+const TRANSACTION = 'a transaction'
+
+/** How a step's function ended. */
+type Ended<Result> = { kept: Kept<Result> } | { thrown: unknown }
+
+export class Operations implements ContextOperations {
+  readonly #run: Run
+  /** In a run that only compensates: what is thrown at whatever was not recorded. */
+  readonly #onlyRecorded: PermanentError | undefined
+  /** Made for handlers that wait: most do not. */
+  #waiting: Waiting | undefined
+
+  constructor(run: Run) {
+    this.#run = run
+    const { compensating } = run.claim
+    if (compensating !== undefined) this.#onlyRecorded = new PermanentError(compensating.error)
+  }
+
+  signal(): AbortSignal {
+    return this.#run.signal()
+  }
+
+  log(): Logger {
+    return this.#run.log()
+  }
+
+  step<Result>(name: string, fn: (scope: StepScope) => Result | Promise<Result>, options?: StepOptions<Result>): Promise<Result> {
+    return this.#given(name, async () => this.#step(this.#ask(name), fn, options))
+  }
+
+  transaction<Result>(name: string, fn: (sql: TransactionClient) => Promise<Result>): Promise<TransactionResult<Result>> {
+    return this.#given(name, async () => this.#transaction(this.#ask(name), fn))
+  }
+
+  sleep(duration: Duration, options?: SleepOptions): Promise<void> {
+    return this.#given('sleep', async () => this.#waits().sleep(duration, options))
+  }
+
+  sleepUntil(time: Date, options?: SleepOptions): Promise<void> {
+    return this.#given('sleep', async () => this.#waits().sleepUntil(time, options))
+  }
+
+  waitForEvent<Schema extends z.ZodType = z.ZodUnknown>(key: string, options?: WaitOptions<Schema>): Promise<z.output<Schema>> {
+    return this.#given(`event ${key}`, async () => this.#waits().waitForEvent(key, options))
+  }
+
+  invoke<Input, Output>(workflow: Workflow<Input, Output>, input: Input, options?: InvokeOptions): Promise<Output> {
+    return this.#given(workflow.name, async () => this.#waits().invoke(workflow, input, options))
+  }
+
+  map<Item, Output>(items: readonly Item[], work: MapWork<Item, Output>, options?: MapOptions): Promise<Output[]> {
+    return this.#given(options?.name ?? 'map', async () => this.#waits().map(items, work, options))
+  }
+
+  now(options?: InstantOptions): Date {
+    return new Date(this.#instant('now', options, () => Date.now()))
+  }
+
+  random(options?: InstantOptions): number {
+    return this.#instant('random', options, () => Math.random())
+  }
+
+  uuid(options?: InstantOptions): string {
+    return this.#instant('uuid', options, () => randomUUID())
+  }
+
+  progress(fraction: number, text?: string): void {
+    if (!(fraction >= 0 && fraction <= 1)) throw new UsageError(`the progress is ${fraction}, outside 0 to 1`)
+    if (!this.#run.isStopped && !this.#run.isEnded) this.#run.support.noteProgress(this.#run, fraction, text)
+  }
+
+  /** The promise that the handler gets. It never settles once the run is over without it. */
+  #given<Result>(step: string, work: () => Promise<Result>): Promise<Result> {
+    const given: Given<Result> = Given.of(
+      new Promise<Result>((resolve, reject) => {
+        work().then(resolve, (error: unknown) => {
+          if (error === HALTED) return
+          this.#run.failures.watch(step, given, error)
+          reject(error as Error)
+        })
+      }),
+    )
+    return given
+  }
+
+  /** The place of a step that the handler names. */
+  #ask(name: string): Asked {
+    checkStepName(name)
+    this.#throwUnlessOpen(name)
+    return this.#run.replay.ask(name)
+  }
+
+  /** Unless something may be asked for now. */
+  #throwUnlessOpen(name: string): void {
+    if (this.#run.replay.isOver && !this.#run.isHandlerDone) throw HALTED
+    const around = stepAround(this.#run)
+    if (around !== undefined) throw new UsageError(`step '${name}' was started within step '${around}'; steps follow each other, or run side by side`)
+    if (this.#run.isEnded) throw new UsageError(`step '${name}' was started after the handler had returned; await every step`)
+  }
+
+  async #step<Result>(place: Asked, fn: (scope: StepScope) => Result | Promise<Result>, options: StepOptions<Result> | undefined): Promise<Result> {
+    const { replay, support } = this.#run
+    const recorded = replay.recorded(place, undefined)
+    if (recorded !== undefined) {
+      await replay.turnOf(recorded)
+      const result = this.#resultOf<Result>(place, recorded)
+      this.#noteCompensation(place.name, result, options, recorded.compensated === true)
+      return result
+    }
+    await replay.sequence.live()
+    return await replay.activity.follow(
+      (async () => {
+        await this.#throwIfOnlyRecorded(place)
+        await support.makeDurable(this.#run)
+        this.#run.throwIfStopped()
+        const started = performance.now()
+        const ended = await this.#runFunction(place, fn, options)
+        this.#run.throwIfStopped()
+        const order = await replay.fresh(place)
+        this.#run.throwIfStopped()
+        if ('thrown' in ended) throw this.#noteFailure(place, undefined, order, started, ended.thrown)
+        this.#run.note(checkpoint(place, undefined, order, started, ended.kept.text, options?.compensate !== undefined))
+        this.#noteCompensation(place.name, ended.kept.value, options, false)
+        return ended.kept.value
+      })(),
+    )
+  }
+
+  async #runFunction<Result>(place: Asked, fn: (scope: StepScope) => Result | Promise<Result>, options: StepOptions<Result> | undefined): Promise<Ended<Result>> {
+    const { activity } = this.#run.replay
+    const inside: Inside = { run: this.#run, step: place.name }
+    const work = (scope: StepScope) => callInside(inside, fn, scope)
+    const current = activity.enter(place.name)
+    try {
+      const result = await (options === undefined ? work(new RunScope(this)) : runStep(place.name, work, options, () => this.signal()))
+      return { kept: keep(result, `the result of step '${place.name}'`) }
+    } catch (thrown) {
+      return { thrown }
+    } finally {
+      activity.leave(current)
+      inside.run = undefined
+    }
+  }
+
+  /** What was recorded of a step, once it is its turn. */
+  #resultOf<Result>(place: Asked, recorded: Recorded): Result {
+    if (recorded.error === undefined) return (recorded.nothing === true ? undefined : recorded.output) as Result
+    const error = errorFrom(recorded.error)
+    const again: Checkpoint = { ...checkpoint(place, recorded.asked, recorded.order, performance.now(), undefined, false), error: JSON.stringify(recorded.error) }
+    this.#run.failures.add({ error, checkpoint: again, asks: this.#run.replay.history.asks })
+    throw error
+  }
+
+  /** Records that a step has failed. Returns the error as the handler sees it, in every run alike. */
+  #noteFailure(place: Asked, asked: string | undefined, order: number | undefined, started: number, thrown: unknown): Error {
+    const { value: recorded, text = '{}' } = keep(recordError(thrown, this.#run.support.redact), 'an error')
+    const failed: Checkpoint = { ...checkpoint(place, asked, order, started, undefined, false), error: text }
+    const error = errorFrom(recorded)
+    this.#run.note(failed)
+    this.#run.failures.add({ error, checkpoint: failed, asks: this.#run.replay.history.asks })
+    return error as Error
+  }
+
+  #noteCompensation<Result>(step: string, result: Result, options: StepOptions<Result> | undefined, isDone: boolean): void {
+    const compensate = options?.compensate
+    const run = this.#run
+    if (isDone) (run.compensations ??= new Compensations()).noteDone(step)
+    else if (compensate !== undefined) (run.compensations ??= new Compensations()).add({ step, run: (scope) => compensate(result, scope), options: options?.compensateOptions ?? {} })
+  }
+
+  async #transaction<Result>(place: Asked, fn: (sql: TransactionClient) => Promise<Result>): Promise<TransactionResult<Result>> {
+    const { replay, support } = this.#run
+    const recorded = replay.recorded(place, TRANSACTION)
+    if (recorded !== undefined) {
+      await replay.turnOf(recorded)
+      return this.#resultOf(place, recorded)
+    }
+    await replay.sequence.live()
+    return await replay.activity.follow(
+      (async () => {
+        await this.#throwIfOnlyRecorded(place)
+        await support.makeDurable(this.#run)
+        this.#run.throwIfStopped()
+        const started = performance.now()
+        // Its place is recorded with it, so nothing else is given between the record and the commit.
+        let taken: { order: number; done: () => void } | undefined
+        try {
+          const result = await this.#commit(place, fn, async (client, kept) => {
+            taken = await replay.taken(place)
+            await support.checkpoint(client, this.#run, checkpoint(place, TRANSACTION, taken.order, started, kept.text, false))
+          })
+          taken?.done()
+          return result
+        } catch (error) {
+          if (sqlState(error) === SQLSTATE.leaseLost) this.#run.stop(new LeaseLostError(this.#run.claim.executionId))
+          this.#run.throwIfStopped()
+          const order = taken === undefined ? await replay.fresh(place) : taken.order
+          const failure = this.#noteFailure(place, TRANSACTION, order, started, error)
+          taken?.done()
+          throw failure
+        }
+      })(),
+    )
+  }
+
+  async #commit<Result>(
+    place: Asked,
+    fn: (sql: TransactionClient) => Promise<Result>,
+    record: (client: Parameters<Run['support']['checkpoint']>[0], kept: Kept<TransactionResult<Result>>) => Promise<void>,
+  ): Promise<TransactionResult<Result>> {
+    const { replay, support } = this.#run
+    const client = await support.connect()
+    const inside: Inside = { run: this.#run, step: place.name }
+    const current = replay.activity.enter(place.name)
+    try {
+      const { value } = await inTransaction(client, {
+        step: place.name,
+        signal: this.signal(),
+        work: async (sql) => {
+          const result = await callInside(inside, fn, sql)
+          return keep((isQueryResult(result) ? null : result) as TransactionResult<Result>, `the result of step '${place.name}'`)
+        },
+        beforeCommit: async (kept) => {
+          this.#run.throwIfStopped()
+          await record(client, kept)
+        },
+      })
+      return value
+    } finally {
+      replay.activity.leave(current)
+      inside.run = undefined
+    }
+  }
+
+  /** A value that every run of the execution gets alike, at the moment of asking. */
+  #instant<Value>(kind: keyof typeof INSTANTS, options: InstantOptions | undefined, make: () => Value): Value {
+    const { replay } = this.#run
+    try {
+      const place = this.#ask(options?.name ?? kind)
+      replay.given()
+      const recorded = replay.recorded(place, INSTANTS[kind])
+      const order = replay.sequence.instant(place.name, place.index, recorded === undefined ? undefined : (recorded.order ?? recorded.index))
+      if (recorded !== undefined) return recorded.output as Value
+      if (this.#onlyRecorded !== undefined) throw this.#onlyRecorded
+      this.#run.throwIfStopped()
+      const { value, text } = keep(make(), kind)
+      this.#run.note(checkpoint(place, INSTANTS[kind], order, performance.now(), text, false))
+      return value
+    } catch (error) {
+      // There is no promise that could stay open.
+      if (error === HALTED) throw new ChangedWorkflowError(this.#run.claim.workflowName, 'something else', INSTANTS[kind])
+      throw error
+    }
+  }
+
+  #waits(): Waiting {
+    const { replay } = this.#run
+    return (this.#waiting ??= new Waiting({
+      ask: (name) => this.#ask(name),
+      askAll: (name, count) => {
+        checkStepName(name)
+        this.#throwUnlessOpen(name)
+        return replay.askAll(name, count)
+      },
+      recorded: (place, asked) => replay.recorded(place, asked),
+      turnOf: (recorded) => replay.turnOf(recorded),
+      follow: (work) => replay.activity.follow(work),
+      wait: (wanted) => this.#wait(wanted),
+      item: (place, fn) => {
+        replay.askItem()
+        return this.#step(place, fn, undefined)
+      },
+    }))
+  }
+
+  /** The handler stays here; the run ends when nothing else of it goes on. */
+  async #wait(wanted: readonly Wanted[]): Promise<never> {
+    const { replay } = this.#run
+    const [first] = wanted
+    if (this.#onlyRecorded !== undefined && first !== undefined) {
+      await replay.sequence.live()
+      await replay.activity.follow(this.#throwIfOnlyRecorded(first.place))
+    }
+    this.#run.throwIfStopped()
+    return await replay.wait(wanted.map(({ place: { name, index, askedOrder }, asked, wait }) =>
+      ({ name, index, asked, ...wait, ...(askedOrder === undefined ? {} : { askedOrder }) })))
+  }
+
+  async #throwIfOnlyRecorded(place: Asked): Promise<void> {
+    if (this.#onlyRecorded === undefined) return
+    await this.#run.replay.fresh(place)
+    throw this.#onlyRecorded
+  }
+}
+
+function checkpoint(place: Asked, asked: string | undefined, order: number | undefined, started: number, output: string | undefined, isCompensable: boolean): Checkpoint {
+  const { name, index, askedOrder } = place
+  const made: Checkpoint = { name, index, output, durationMs: Math.round(performance.now() - started) }
+  if (asked !== undefined) made.asked = asked
+  if (askedOrder !== undefined) made.askedOrder = askedOrder
+  if (order !== undefined && order !== index) made.order = order
+  if (isCompensable) made.isCompensable = true
+  return made
+}

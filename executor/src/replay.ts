@@ -1,0 +1,219 @@
+// One run of a handler beside what earlier runs have recorded: what it asks for, what it is given and when, and what becomes of the
+// run when the handler only waits, or asks for something else than before.
+import { Activity } from './activity.js'
+import { type Difference, History, inWords, type Place } from './history.js'
+import type { Recorded, Wait } from './protocol.js'
+import { Sequence, type Taken, whenAtRest } from './sequence.js'
+
+/** How a run ends that its handler does not end. */
+export type ReplayEnd = { kind: 'waiting'; waits: Wait[] } | ({ kind: 'changed' } & Difference)
+
+/** What an operation has been asked, and whether anything else was under way then. */
+export interface Asked extends Place {
+  isAlone: boolean
+}
+
+/** Thrown to an operation that must not go on, because the run is over; it never settles then. */
+export const HALTED = new Error('the run is over')
+
+/**
+ * How long a handler that rests may take to ask for what was recorded next, while other operations of it wait. It may be busy with
+ * something of its own; in code that has changed it never asks.
+ */
+const CHANGED_AFTER_MS = 5000
+
+export class Replay {
+  readonly history: History
+  readonly sequence: Sequence
+  readonly activity: Activity
+  readonly #onEnd: (end: ReplayEnd) => void
+  readonly #waits: Wait[] = []
+  /** Operations that the handler has asked for and has not been given. */
+  #outstanding = 0
+  /** In words, the first thing that was asked for and not recorded. */
+  #firstNew: string | undefined
+  #isOver = false
+  #isHandlerDone = false
+  #isLooking = false
+  /** Changes with everything that happens. */
+  #version = 0
+  #whenComplete: (() => void) | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(recorded: readonly Recorded[], onEnd: (end: ReplayEnd) => void) {
+    this.history = new History(recorded)
+    this.sequence = new Sequence(recorded, () => {
+      this.look()
+    })
+    this.activity = new Activity(() => {
+      this.look()
+    })
+    this.#onEnd = onEnd
+  }
+
+  /** The handler was called. */
+  begin(): void {
+    this.sequence.begin()
+  }
+
+  /** The handler has returned. What it has left running may still ask for something. */
+  handlerDone(): void {
+    this.#isHandlerDone = true
+    this.look()
+  }
+
+  /** Resolves when all that was recorded has been seen; never when it never is. */
+  async completed(): Promise<void> {
+    if (!this.isComplete) await new Promise<void>((resolve) => (this.#whenComplete = resolve))
+  }
+
+  /** Whether everything that was recorded has been asked for again. */
+  get isComplete(): boolean {
+    return this.sequence.nextRecorded === undefined && this.history.unaskedWait === undefined
+  }
+
+  ask(name: string): Asked {
+    if (this.#isOver) throw HALTED
+    const isAlone = this.#outstanding++ === 0
+    this.#version++
+    return this.#place(name, isAlone)
+  }
+
+  /** Asks for a map: a name for all of it, and one for each item. */
+  askAll(name: string, count: number): { whole: Asked; items: Asked[] } {
+    const whole = this.ask(name)
+    return { whole, items: Array.from({ length: count }, (_, item) => this.#place(`${whole.name}[${item}]`, false)) }
+  }
+
+  /** An item of a map begins. */
+  askItem(): void {
+    if (this.#isOver) throw HALTED
+    this.#outstanding++
+    this.#version++
+  }
+
+  #place(name: string, isAlone: boolean): Asked {
+    const place = this.history.place(name)
+    const order = isAlone ? this.sequence.orderFor(place.index) : this.sequence.nextOrder
+    return order === place.index ? { ...place, isAlone } : { ...place, askedOrder: order, isAlone }
+  }
+
+  /**
+   * What was recorded of this and is over, if anything.
+   * @throws HALTED when something else was recorded in its place: the run is over
+   */
+  recorded(place: Asked, asked: string | undefined): Recorded | undefined {
+    const difference = this.history.difference(place, asked, place.isAlone)
+    if (difference !== undefined) {
+      this.#end({ kind: 'changed', ...difference })
+      throw HALTED
+    }
+    const found = this.history.find(place.name)
+    if (found === undefined) this.#firstNew ??= inWords(place.name, asked)
+    return found?.waiting === true ? undefined : found
+  }
+
+  /** Resolves when it is the turn of a recorded result. */
+  async turnOf(recorded: Recorded): Promise<void> {
+    await this.sequence.recorded(recorded.group ?? recorded.name, recorded.order === -1)
+    this.given()
+  }
+
+  /** Resolves when it is the turn of a new result; with its place in the order where that is not the index. */
+  async fresh({ index }: Place): Promise<number | undefined> {
+    const order = await this.sequence.fresh(index)
+    this.given()
+    return order === index ? undefined : order
+  }
+
+  /** As fresh(), for what must know its place before it can be seen. */
+  async taken({ index }: Place): Promise<Taken> {
+    const taken = await this.sequence.taken(index)
+    return {
+      order: taken.order,
+      done: () => {
+        this.given()
+        taken.done()
+      },
+    }
+  }
+
+  /** Something that was asked for was given. */
+  given(): void {
+    this.#outstanding--
+    this.#version++
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
+  /** The handler stays here: the run ends before these waits are over. */
+  wait(waits: readonly Wait[]): Promise<never> {
+    this.#waits.push(...waits)
+    this.look()
+    return new Promise<never>(() => undefined)
+  }
+
+  /** The run has come to its end. What is still asked for never settles. */
+  finish(): void {
+    this.#isOver = true
+    clearTimeout(this.#timer)
+  }
+
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /** The run was stopped: whoever waits for something gets this error. */
+  close(error: Error): void {
+    this.#isOver = true
+    clearTimeout(this.#timer)
+    this.sequence.close(error)
+  }
+
+  /** Something may be at its end: looks once the handler rests. */
+  look(): void {
+    if (this.#isLooking || this.#isOver) return
+    // Most runs have nothing to decide.
+    if (this.#waits.length === 0 && !this.#isHandlerDone && this.sequence.nextRecorded === undefined) return
+    this.#isLooking = true
+    whenAtRest(() => {
+      const version = this.#version
+      whenAtRest(() => {
+        this.#isLooking = false
+        if (version === this.#version) this.#decide()
+        else this.look()
+      })
+    })
+  }
+
+  #decide(): void {
+    if (this.#isOver || !this.activity.isIdle || this.sequence.isMoving) return
+    const next = this.sequence.nextRecorded ?? (this.#isHandlerDone || this.#waits.length > 0 ? this.history.unaskedWait : undefined)
+    if (next === undefined) {
+      this.#whenComplete?.()
+      if (!this.#isHandlerDone && this.#waits.length > 0) this.#end({ kind: 'waiting', waits: this.#waits })
+      return
+    }
+    // What was recorded next is not asked for. Where nothing else of the handler waits for us it may be about to; else it never will.
+    if (this.#outstanding === 0) {
+      if (this.#isHandlerDone) this.#changed(next)
+    } else {
+      this.#timer ??= setTimeout(() => {
+        this.#timer = undefined
+        if (!this.#isOver && !this.sequence.isMoving && this.activity.isIdle) this.#changed(next)
+      }, CHANGED_AFTER_MS)
+    }
+  }
+
+  #changed(recorded: string): void {
+    const asked = this.#firstNew ?? (this.#isHandlerDone ? 'the end of the handler' : 'only what was recorded after it')
+    this.#end({ kind: 'changed', recorded: this.history.describe(recorded), asked })
+  }
+
+  #end(end: ReplayEnd): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    clearTimeout(this.#timer)
+    this.#onEnd(end)
+  }
+}
