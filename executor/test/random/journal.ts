@@ -31,7 +31,10 @@ export interface Run {
   readonly attempt: number
   readonly input: Input
   readonly beganAt: number
-  /** What the handler asked and saw, in its order, until it ended, or was stopped, or waited. */
+  /**
+   * What the handler asked and saw, in its order, until it threw, or was stopped, or waited. What it leaves running when it returns
+   * goes on while a step is under way.
+   */
   readonly log: Entry[]
   /** Also those that began after the handler had ended. */
   readonly effects: Entry[]
@@ -70,7 +73,7 @@ function add(runs: Map<string, Run>, entry: Entry): void {
   if (run === undefined) throw new TypeError(`run ${id} has not begun`)
   if (kind === 'run') run.effects.push(entry)
   else if (kind === 'leave') run.wasLeft = true
-  else if (run.wasStopped || run.end !== undefined) return
+  else if (run.wasStopped || run.end?.isError === true) return
   else if (kind === 'stop') run.wasStopped = true
   else if (kind === 'end') run.end = entry
   else run.log.push(entry)

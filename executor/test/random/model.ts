@@ -42,13 +42,15 @@ export async function runModel(options: ModelOptions): Promise<Modelled> {
   let outcome: Outcome | undefined
   void play(model.operations(), model, options.input).then(
     (value) => { outcome = { value: kept(value) } },
-    (error: unknown) => { outcome = { error: error instanceof Error ? error.message : String(error) } },
+    (error: unknown) => {
+      outcome = { error: error instanceof Error ? error.message : String(error) }
+      model.isEnded = true
+    },
   )
   await rest()
-  while (outcome === undefined) {
-    await model.giveNext()
-    await rest()
-  }
+  // What the handler leaves running when it returns goes on.
+  while (!model.isEnded && (await model.giveNext())) await rest()
+  if (outcome === undefined) throw new Impossible('the handler is not at its end, though it has seen all that was seen')
   return { log: model.log, outcome }
 }
 
@@ -62,25 +64,28 @@ class Model implements World {
   readonly #pending = new Map<string, (told: Told) => Promise<void>>()
   #asking = ''
   #giving: Told | undefined
-  #isEnded = false
+  /** The handler threw: nothing goes on. */
+  isEnded = false
 
   constructor(options: ModelOptions) {
     this.executionId = options.executionId
     this.#options = options
   }
 
-  async giveNext(): Promise<void> {
+  /** Returns false when there is nothing to be given. */
+  async giveNext(): Promise<boolean> {
     const told = this.#options.next([...this.#pending.keys()])
-    if (told === undefined) throw new Impossible(`the handler has seen all that was seen, and is not at its end: it waits for ${[...this.#pending.keys()].join(', ')}`)
+    if (told === undefined) return false
     const give = this.#pending.get(told.at)
     if (give === undefined) throw new Impossible(`a result of ${told.at} was seen, which was not asked for, or not yet: ${told.text}`)
     this.#pending.delete(told.at)
     await give(told)
+    return true
   }
 
   note(kind: 'ask' | 'see' | 'fail' | 'stop', at: string, text: string): void {
     if (kind === 'ask') this.#asking = at
-    if (!this.#isEnded) this.log.push(`${kind} ${at} ${text}`)
+    if (!this.isEnded) this.log.push(`${kind} ${at} ${text}`)
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- as in an executor

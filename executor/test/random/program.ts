@@ -73,7 +73,7 @@ function made(making: Making, depth: number): Program {
     () => ({ kind: 'transaction', name: name(), shape: one(SHAPES) }),
     () => ({ kind: 'record', what: one(['now', 'random', 'uuid']), ...named() }),
     () => ({ kind: 'event', key: random() < 0.3 ? ['paid', 'sent'] : one(['paid', 'sent']), ...(random() < 0.25 ? { timeout: 1 + below(60) } : {}), ...named() }),
-    () => ({ kind: 'map steps', count: below(5), concurrency: 1 + below(3), ms: ms(), ...named() }),
+    () => ({ kind: 'map steps', count: 1 + below(4), concurrency: 1 + below(3), ms: ms(), ...named() }),
     () => ({ kind: 'keys', name: name(), ms: ms(), isBeside: random() < 0.5 }),
     () => (random() < 0.3 ? { kind: 'throw' } : step()),
   ]
@@ -91,7 +91,7 @@ function made(making: Making, depth: number): Program {
     () => ({ kind: 'wrap', part: part(), hasCause: !making.isWrapBare || random() < 0.5 }),
     () => ({ kind: 'later', first: part({ isWrapBare: false }), then: part({ isWrapBare: false }) }),
     () => ({ kind: 'child', workflow: one(['random', 'ship']), returns: one(['carry', 'carry', 'nothing']), part: made({ random, isWrapBare: true }, Math.min(depth - 1, 1)), ...named() }),
-    () => ({ kind: 'map children', count: below(4), concurrency: 1 + below(3), part: made({ random, isWrapBare: true }, random() < 0.7 ? 0 : Math.min(depth - 1, 1)), ...named() }),
+    () => ({ kind: 'map children', count: 1 + below(3), concurrency: 1 + below(3), part: made({ random, isWrapBare: true }, random() < 0.7 ? 0 : Math.min(depth - 1, 1)), ...named() }),
   ]
   return depth > 0 && random() < (depth > 2 ? 1 : 0.65) ? one(branches)() : one(leaves)()
 }
