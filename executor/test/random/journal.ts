@@ -81,3 +81,12 @@ function add(runs: Map<string, Run>, entry: Entry): void {
 
 /** A line of a log, as text that is compared and shown. */
 export const lineOf = ({ kind, at, text }: Entry): string => `${kind} ${at} ${text}`
+
+/** All that the runs of an execution did, one after the other, for people. */
+export function storyOf(runs: readonly Run[]): string {
+  return runs.map((run, number) => {
+    const events = [...run.log, ...run.effects, ...(run.end === undefined ? [] : [run.end])].sort((one, other) => one.time - other.time)
+    const notes = `${run.wasStopped ? ', stopped' : ''}${run.wasLeft ? ', left' : ''}${run.end === undefined ? ', without an end' : ''}`
+    return [`run ${number + 1}, attempt ${run.attempt}${notes}`, ...events.map((entry) => `    ${entry.time % 1_000_000} ${entry.kind} ${entry.at ?? ''} ${entry.item ?? ''} ${entry.text}`)].join('\n')
+  }).join('\n')
+}

@@ -23,6 +23,8 @@ export interface ModelOptions {
   next: (pending: readonly string[]) => Told | undefined
   /** What was seen of an operation that chance decides. */
   told: (at: string) => Told | undefined
+  /** Whether what the handler leaves running when it returns goes on. */
+  goesOn: boolean
   /** How the child of this input ended. */
   child: (input: Input) => Promise<Outcome>
 }
@@ -48,8 +50,7 @@ export async function runModel(options: ModelOptions): Promise<Modelled> {
     },
   )
   await rest()
-  // What the handler leaves running when it returns goes on.
-  while (!model.isEnded && (await model.giveNext())) await rest()
+  while (!model.isEnded && (options.goesOn || outcome === undefined) && (await model.giveNext())) await rest()
   if (outcome === undefined) throw new Impossible('the handler is not at its end, though it has seen all that was seen')
   return { log: model.log, outcome }
 }
