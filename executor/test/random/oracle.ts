@@ -185,20 +185,23 @@ function problemWithEffects(last: Run, runs: readonly Run[], { booked }: Executi
 
 /** Rule 5. */
 function problemWithWaits(last: Run, runs: readonly Run[]): string | undefined {
-  const asked = new Map<string, { time: number; text: string }>()
+  // When the wait began, at the earliest: an earlier run may have asked for it.
+  const asked = new Map<string, number>()
   for (const { log } of runs) {
-    for (const { kind, at = '', text = '', time } of log) if (kind === 'ask' && !asked.has(at)) asked.set(at, { time, text })
+    for (const entry of log) if (entry.kind === 'ask') asked.set(lineOf(entry), Math.min(entry.time, asked.get(lineOf(entry)) ?? Infinity))
   }
+  const questions = questionsOf(last)
   const received = new Map<string, string>()
   for (const { kind, at = '', text = '', time } of last.log) {
-    const question = asked.get(at)
+    const question = questions.get(at)
     if (kind !== 'see' || question === undefined) continue
-    const sleep = /^sleep (\d+)$/.exec(question.text)
+    const since = asked.get(`ask ${at} ${question}`) ?? time
+    const sleep = /^sleep (\d+)$/.exec(question)
     // The clocks are those of one machine, in whole milliseconds.
-    if (sleep !== null && time - question.time < Number(sleep[1]) - 2) return `${at} slept ${time - question.time} ms instead of ${sleep[1]}`
-    const until = /^sleep until (\d+)$/.exec(question.text)
+    if (sleep !== null && time - since < Number(sleep[1]) - 2) return `${at} slept ${time - since} ms instead of ${sleep[1]}`
+    const until = /^sleep until (\d+)$/.exec(question)
     if (until !== null && time < Number(until[1]) - 2) return `${at} slept until ${time} instead of ${until[1]}`
-    const event = /^event (\S+ \S+) /.exec(question.text)
+    const event = /^event (\S+ \S+) /.exec(question)
     if (event === null) continue
     const payload = JSON.parse(text) as { key: string }
     if (payload.key !== event[1]) return `${at} waited for ${event[1]} and got ${text}`
