@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { type Duration, toMilliseconds } from './duration.js'
 import { ExecutionFailedError, ResultTimeoutError, UnknownExecutionError, UsageError } from './errors.js'
 import { toJsonText } from './json.js'
+import { checkEventKey, checkIdempotencyKey } from './keys.js'
 import type { Queryable } from './protocol.js'
 import { parseInput, type Workflow } from './workflow.js'
 
@@ -29,12 +30,12 @@ export interface EnqueueOptions {
 }
 
 export interface EnqueueOneOptions extends EnqueueOptions {
-  /** A second enqueue of the workflow for this organization with the same key returns the first execution's id. */
+  /** 1 to 500 characters. A second enqueue of the workflow for this organization with the same key returns the first execution's id. */
   idempotencyKey?: string
 }
 
 export interface EnqueueManyOptions extends EnqueueOptions {
-  /** One for each input. */
+  /** One for each input, null where there is none; each as `idempotencyKey` of enqueue(). */
   idempotencyKeys?: readonly (string | null)[]
 }
 
@@ -100,13 +101,14 @@ export class Client {
    * Enqueues one execution.
    * @param workflow the workflow, or just its name
    * @returns its id, once it is durable (or with options.transaction: once that commits)
-   * @throws UsageError for input that fails the workflow's schema, NotJsonError for input that JSON can't hold; nothing is enqueued then
+   * @throws UsageError for input that fails the workflow's schema or a key that cannot be one, NotJsonError for input that JSON can't hold; nothing is enqueued then
    */
   async enqueue<Input, Output>(
     workflow: Workflow<Input, Output> | string,
     input: Input,
     options: EnqueueOneOptions,
   ): Promise<ExecutionId<Output>> {
+    if (options.idempotencyKey !== undefined) checkIdempotencyKey(options.idempotencyKey)
     const [id] = await this.#enqueue<Output>(
       options,
       'fw_enqueue',
@@ -125,6 +127,7 @@ export class Client {
     inputs: readonly Input[],
     options: EnqueueManyOptions,
   ): Promise<ExecutionId<Output>[]> {
+    for (const key of options.idempotencyKeys ?? []) if (key !== null) checkIdempotencyKey(key)
     return await this.#enqueue<Output>(
       options,
       'fw_enqueue_many',
@@ -242,14 +245,27 @@ export class Client {
   }
 
   /**
+   * Lets an execution that waits for its next run go on from one of its steps, as when it is parked because its code was changed: the step, and
+   * all that was asked for or seen after it, happens again; children that still run for it are cancelled. What came before stays.
+   * @param step name of the step, as recorded
+   * @returns how many steps were forgotten
+   * @throws an error with code FW003 for an execution or step that does not exist, FW004 for one that runs just now or has finished
+   */
+  async continueFrom(id: string, step: string): Promise<number> {
+    const { rows } = await this.#pool.query<{ forgotten: number }>('select public.fw_continue_from($1, $2) as forgotten', [id, step])
+    return rows[0]?.forgotten ?? 0
+  }
+
+  /**
    * Emits an event: whoever waits for its key in this organization goes on with the payload, and it is kept for those who wait later.
-   * @param key 1 to 200 characters
+   * @param key 1 to 200 characters, with neither U+0000 nor half of a surrogate pair
    * @param payload JSON of up to a megabyte
    * @param options a client that is inside a transaction of the caller's: the event is there if and when that commits
    * @returns the id of the event
-   * @throws NotJsonError; an error of the database for a key or a payload out of range
+   * @throws UsageError for a key that cannot be one, NotJsonError, an error of the database for a payload out of range; nothing is emitted then
    */
   async emit(organizationId: string, key: string, payload?: unknown, options: { transaction?: Queryable } = {}): Promise<string> {
+    checkEventKey(key)
     const { rows } = await (options.transaction ?? this.#pool).query<{ id: string }>('select public.fw_emit_event($1, $2, $3) as id', [
       organizationId,
       key,

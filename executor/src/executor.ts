@@ -4,6 +4,7 @@ import pg from 'pg'
 import { troubleOf } from './database-errors.js'
 import { LONGEST_TIMER_MS, toMilliseconds } from './duration.js'
 import { ExecutorStoppedError, UsageError } from './errors.js'
+import { EventMatcher } from './event-matcher.js'
 import { Exchange } from './exchange.js'
 import { byName, checkCounts, type ExecutorOptions, type ExecutorStats, type StopOptions } from './executor-options.js'
 import { Jobs } from './jobs.js'
@@ -39,6 +40,7 @@ export class Executor {
   readonly #support: RunSupport
   readonly #progress: Progress
   readonly #offers: Offers
+  readonly #eventMatcher: EventMatcher
   #id = ''
   #poll: NodeJS.Timeout | undefined
   #state: 'new' | 'running' | 'stopping' | 'stopped' = 'new'
@@ -93,6 +95,7 @@ export class Executor {
         this.#exchange.add(this.#run(claim, askedAt))
       },
     })
+    this.#eventMatcher = new EventMatcher({ sql: this.#lanePool, logger: this.#logger })
     this.#jobs = new Jobs({ pool: this.#lanePool, logger: this.#logger, executorId: () => this.#id, name: this.#name })
     this.#wakeup = new Wakeup({
       connectionString,
@@ -106,6 +109,9 @@ export class Executor {
       onEnded: (ended) => {
         this.#exchange.cancel(ended)
       },
+      onUnmatched: () => {
+        this.#eventMatcher.match()
+      },
     })
     this.#progress = new Progress({ sql: this.#lanePool, logger: this.#logger, executorId: () => this.#id })
     this.#support = {
@@ -115,6 +121,9 @@ export class Executor {
       },
       connect: () => this.#pool.connect(),
       checkpoint: (client, run, step) => protocol.checkpoint(client, this.#id, run.claim, step),
+      beginWaits: (run, waits) => {
+        void this.#beginWaits(run, waits)
+      },
       beginCompensation: (run, { error, category }) =>
         untilAnswered(run, () => protocol.beginCompensation(this.#lanePool, this.#id, run.claim, error, category)),
       recordCompensation: (run, step) => untilAnswered(run, () => protocol.recordCompensation(this.#lanePool, this.#id, run.claim, step)),
@@ -179,10 +188,12 @@ export class Executor {
     this.#state = 'stopping'
     clearTimeout(this.#poll)
     this.#exchange.stopClaiming()
-    await this.#wakeup.stop()
     await this.#jobs.stop()
     await this.#offers.settled()
+    // Until the runs are done it hears of those that are ended from outside. Nothing else that it hears of is taken any more.
     await this.#finish(timeoutMs)
+    await this.#wakeup.stop()
+    await this.#eventMatcher.settled()
     await this.#leases.stop()
     await this.#progress.stop()
     await this.#exchange.close()
@@ -243,6 +254,19 @@ export class Executor {
     if (!this.#exchange.held.has(run)) return
     if (outcome.kind === 'lost') this.#exchange.lose(run)
     else this.#exchange.end(run, outcome)
+  }
+
+  /** What is not begun here begins when the run only waits. */
+  async #beginWaits(run: Run, waits: readonly protocol.Wait[]): Promise<void> {
+    const { executionId, batchId } = run.claim
+    try {
+      // A child that is invoked is an effect: what led to it must be durable.
+      await this.#exchange.makeDurable(run)
+      run.throwIfStopped()
+      await protocol.beginWaits(this.#lanePool, this.#id, { executionId, batchId, waits })
+    } catch (error) {
+      this.#logger.debug({ err: error, executionId }, 'waits could not begin beside steps; they begin after them')
+    }
   }
 
   #register(): Promise<void> {

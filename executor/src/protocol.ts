@@ -123,29 +123,34 @@ export async function reportFailures(
   return outcomes
 }
 
+/** The arguments that fw_suspend and fw_begin_waits share. */
+function waitArguments(executorId: string, suspensions: readonly Suspension[]): unknown[] {
+  const waits = suspensions.flatMap(({ waits }, place) => waits.map((wait) => ({ ...wait, place: place + 1 })))
+  return [
+    executorId,
+    suspensions.map(({ executionId }) => executionId),
+    suspensions.map(({ batchId }) => batchId),
+    waits.map(({ place }) => place),
+    waits.map(({ name }) => name),
+    waits.map(({ index }) => index),
+    waits.map(({ milliseconds }) => milliseconds ?? null),
+    waits.map(({ until }) => until?.toISOString() ?? null),
+    waits.map(({ key }) => key ?? null),
+    waits.map(({ child }) => child?.workflow ?? null),
+    waits.map(({ child }) => child?.input ?? null),
+    waits.map(({ child }) => child?.group ?? null),
+    waits.map(({ child }) => child?.limit ?? null),
+    waits.map(({ asked }) => asked),
+    waits.map(({ askedOrder }) => askedOrder ?? null),
+  ]
+}
+
 /** Lets executions wait; returns what became of each, in their order. */
 export async function suspend(sql: Queryable, executorId: string, suspensions: readonly Suspension[]): Promise<SuspensionOutcome[]> {
-  const waits = suspensions.flatMap(({ waits }, place) => waits.map((wait) => ({ ...wait, place: place + 1 })))
   const { rows } = await write('fw_suspend', () => sql.query<[number, SuspensionOutcome['outcome'], string | null]>({
     name: 'fw_suspend',
     text: 'select * from public.fw_suspend($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)',
-    values: [
-      executorId,
-      suspensions.map(({ executionId }) => executionId),
-      suspensions.map(({ batchId }) => batchId),
-      waits.map(({ place }) => place),
-      waits.map(({ name }) => name),
-      waits.map(({ index }) => index),
-      waits.map(({ milliseconds }) => milliseconds ?? null),
-      waits.map(({ until }) => until?.toISOString() ?? null),
-      waits.map(({ key }) => key ?? null),
-      waits.map(({ child }) => child?.workflow ?? null),
-      waits.map(({ child }) => child?.input ?? null),
-      waits.map(({ child }) => child?.group ?? null),
-      waits.map(({ child }) => child?.limit ?? null),
-      waits.map(({ asked }) => asked),
-      waits.map(({ askedOrder }) => askedOrder ?? null),
-    ],
+    values: waitArguments(executorId, suspensions),
     rowMode: 'array',
   }))
   const outcomes: SuspensionOutcome[] = suspensions.map(() => ({ outcome: 'fenced', wakeInMs: null }))
@@ -153,6 +158,16 @@ export async function suspend(sql: Queryable, executorId: string, suspensions: r
     outcomes[place - 1] = { outcome, wakeInMs: wakeInMs === null ? null : Number(wakeInMs) }
   }
   return outcomes
+}
+
+/** Begins waits of an execution that goes on running. Returns false when its lease is lost. */
+export async function beginWaits(sql: Queryable, executorId: string, suspension: Suspension): Promise<boolean> {
+  const { rows } = await write('fw_begin_waits', () => sql.query<[number]>({
+    text: 'select * from public.fw_begin_waits($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)',
+    values: waitArguments(executorId, [suspension]),
+    rowMode: 'array',
+  }))
+  return rows.length === 0
 }
 
 /** Parks executions whose recorded steps the code does not fit; returns what became of each, in their order. */
@@ -262,6 +277,11 @@ export async function endedExecutions(
     rowMode: 'array',
   })
   return rows.map(([executionId, batchId, reason]) => ({ executionId, batchId, reason }))
+}
+
+/** Looks again at events that somebody may have missed. */
+export async function matchEvents(sql: Queryable): Promise<void> {
+  await write('fw_match_events', () => sql.query('select public.fw_match_events()'))
 }
 
 /** Returns jobs that are due and that nobody else runs; they are this executor's now. */

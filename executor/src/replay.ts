@@ -27,7 +27,10 @@ export class Replay {
   readonly sequence: Sequence
   readonly activity: Activity
   readonly #onEnd: (end: ReplayEnd) => void
+  readonly #onBegin: (waits: Wait[]) => void
   readonly #waits: Wait[] = []
+  /** How many of them have begun while steps were under way. */
+  #begun = 0
   /** Operations that the handler has asked for and has not been given. */
   #outstanding = 0
   /** In words, the first thing that was asked for and not recorded. */
@@ -40,7 +43,11 @@ export class Replay {
   #whenComplete: (() => void) | undefined
   #timer: NodeJS.Timeout | undefined
 
-  constructor(recorded: readonly Recorded[], onEnd: (end: ReplayEnd) => void) {
+  /**
+   * @param onEnd called when the run ends though its handler does not
+   * @param onBegin called with waits that begin while steps are still under way
+   */
+  constructor(recorded: readonly Recorded[], onEnd: (end: ReplayEnd) => void, onBegin: (waits: Wait[]) => void) {
     this.history = new History(recorded)
     this.sequence = new Sequence(recorded, () => {
       this.look()
@@ -49,6 +56,7 @@ export class Replay {
       this.look()
     })
     this.#onEnd = onEnd
+    this.#onBegin = onBegin
   }
 
   /** The handler was called. */
@@ -187,7 +195,15 @@ export class Replay {
   }
 
   #decide(): void {
-    if (this.#isOver || !this.activity.isIdle || this.sequence.isMoving) return
+    if (this.#isOver || this.sequence.isMoving) return
+    if (!this.activity.isIdle) {
+      if (this.sequence.nextRecorded !== undefined || this.#begun === this.#waits.length || this.#isHandlerDone) return
+      // Those that an earlier run has begun go on.
+      const waits = this.#waits.slice(this.#begun).filter(({ name }) => this.history.find(name) === undefined)
+      this.#begun = this.#waits.length
+      if (waits.length > 0) this.#onBegin(waits)
+      return
+    }
     const next = this.sequence.nextRecorded ?? (this.#isHandlerDone || this.#waits.length > 0 ? this.history.unaskedWait : undefined)
     if (next === undefined) {
       this.#whenComplete?.()

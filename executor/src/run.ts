@@ -9,7 +9,7 @@ import { toJson } from './json.js'
 import type { Logger } from './logger.js'
 import { Operations } from './operations.js'
 import type { Outcome } from './outcome.js'
-import type { Checkpoint, Claim } from './protocol.js'
+import type { Checkpoint, Claim, Wait } from './protocol.js'
 import { Replay, type ReplayEnd } from './replay.js'
 import { RunContext } from './run-context.js'
 import { type Describe, type Failed, failedBy, failedByInput } from './thrown.js'
@@ -25,6 +25,8 @@ export interface RunSupport {
   connect(): Promise<pg.PoolClient>
   /** Records a step inside the transaction of this client. */
   checkpoint(client: pg.PoolClient, run: Run, step: Checkpoint): Promise<void>
+  /** Begins waits while steps of the run are still under way. Returns at once. */
+  beginWaits(run: Run, waits: readonly Wait[]): void
   /** Says that compensations begin. Returns false when the lease is lost. */
   beginCompensation(run: Run, failed: Failed): Promise<boolean>
   /** Records that a step was compensated. Returns false when the lease is lost. */
@@ -63,9 +65,15 @@ export class Run {
     this.claim = claim
     this.#workflow = workflow
     this.support = support
-    this.replay = new Replay(claim.steps, (end) => {
-      this.#endedByReplay(end)
-    })
+    this.replay = new Replay(
+      claim.steps,
+      (end) => {
+        this.#endedByReplay(end)
+      },
+      (waits) => {
+        support.beginWaits(this, waits)
+      },
+    )
   }
 
   /** The handler has ended, or the run has: nothing new may be asked for. */

@@ -6,6 +6,7 @@ import type { InvokeOptions, MapOptions, MapWork, SleepOptions, StepScope, WaitO
 import { type Duration, LONGEST_WAIT, toMilliseconds } from './duration.js'
 import { EventTimeoutError, PermanentError, UsageError } from './errors.js'
 import { childAsked } from './history.js'
+import { checkEventKey } from './keys.js'
 import { checkMap, mapSteps, placeAt } from './map.js'
 import type { Recorded, Wait } from './protocol.js'
 import type { Asked } from './replay.js'
@@ -34,8 +35,6 @@ export interface WaitingSupport {
   item<Result>(place: Asked, fn: (scope: StepScope) => Result | Promise<Result>): Promise<Result>
 }
 
-const LONGEST_KEY = 200
-
 export class Waiting {
   readonly #run: WaitingSupport
 
@@ -58,8 +57,7 @@ export class Waiting {
 
   async waitForEvent<Schema extends z.ZodType = z.ZodUnknown>(key: string, options: WaitOptions<Schema> = {}): Promise<z.output<Schema>> {
     const { timeout, schema, name = `event ${key}` } = options
-    if (key.length < 1 || key.length > LONGEST_KEY) throw new UsageError(`the key of an event has 1 to ${LONGEST_KEY} characters, not ${key.length}`)
-    if (key.includes('\0') || !key.isWellFormed()) throw new UsageError('the key of an event cannot have the character U+0000 or half of a surrogate pair')
+    checkEventKey(key)
     const limit = timeout === undefined ? {} : { milliseconds: toMilliseconds(timeout, `the timeout of event '${key}'`, LONGEST_WAIT) }
     const asked = `an event '${key}'${limit.milliseconds === undefined ? '' : ` with a timeout of ${limit.milliseconds} ms`}`
     return await this.#wait(this.#run.ask(name), asked, { key, ...limit }, async ({ output, timed_out: timedOut }) => {

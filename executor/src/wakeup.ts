@@ -14,11 +14,14 @@ export interface WakeupOptions {
   onBatch: (batchId: string) => void
   /** An execution was ended from outside. */
   onEnded: (ended: Ended) => void
+  /** Somebody may have missed an event; or this listener may have missed to hear of it. */
+  onUnmatched: () => void
 }
 
 // No more than two: pg-listen sends all of them at once after a reconnect, and a third one makes pg warn.
 const CHANNELS = ['fw_work', 'fw_batch']
 const endedSchema = z.object({ execution_id: z.guid(), batch_id: z.guid(), reason: z.string() })
+const unmatchedSchema = z.object({ match_events: z.literal(true) })
 const LONGEST_RETRY_MS = 5000
 const CHECK_MS = 30_000
 
@@ -29,7 +32,7 @@ export class Wakeup {
 
   constructor(options: WakeupOptions) {
     this.#options = options
-    const { connectionString, logger, onWork, onBatch, onEnded } = options
+    const { connectionString, logger, onWork, onBatch, onEnded, onUnmatched } = options
     this.#subscriber = pgListen.default(
       { connectionString, application_name: 'fw listener' },
       {
@@ -46,8 +49,12 @@ export class Wakeup {
     const { events, notifications } = this.#subscriber
     events.on('connected', () => {
       // It may have been reconnecting while it was stopped.
-      if (this.#stopped) void this.stop()
-      else onWork()
+      if (this.#stopped) {
+        void this.stop()
+        return
+      }
+      onWork()
+      onUnmatched()
     })
     events.on('error', (error: Error) => {
       if (!this.#stopped) logger.warn({ err: error }, 'the listener failed; work is found by polling')
@@ -61,6 +68,7 @@ export class Wakeup {
       if (batchId.success) onBatch(batchId.data)
       const ended = endedSchema.safeParse(payload)
       if (ended.success) onEnded({ executionId: ended.data.execution_id, batchId: ended.data.batch_id, reason: ended.data.reason })
+      if (unmatchedSchema.safeParse(payload).success) onUnmatched()
     })
   }
 

@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { sqlState } from '../database-errors.js'
+import { checkIdempotencyKey } from '../keys.js'
 import { duration, uuid } from './arguments.js'
 import { withClient } from './client.js'
 import { addDatabaseOption, type Database, databaseUrl, type DatabaseOptions, withDatabase } from './database.js'
@@ -41,6 +42,7 @@ export function addEnqueueCommand(program: Command): void {
 async function enqueue(workflow: string, input: string, options: EnqueueOptions): Promise<void> {
   const url = databaseUrl(options)
   refuseOtherThanJson(input, 'the input', 'enqueued')
+  if (options.idempotencyKey !== undefined) checkIdempotencyKey(options.idempotencyKey)
   const { id } = await withDatabase(url, async (database) => {
     // The text goes as it is: parsed and written again, it could lose the last digits of a number.
     const enqueued = await database.row(

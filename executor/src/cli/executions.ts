@@ -21,7 +21,7 @@ interface ListOptions extends DatabaseOptions {
 }
 
 export function addExecutionsCommand(program: Command): void {
-  const executions = program.command('executions').summary('executions: list, show, result, cancel').description('What is known of executions, waiting for one, and ending one.')
+  const executions = program.command('executions').summary('executions: list, show, result, continue, cancel').description('What is known of executions, waiting for one, and ending one.')
   addDatabaseOption(executions.command('list'))
     .description('Lists executions, the newest first.')
     .option('--organization <uuid>', 'only of this organization', uuid)
@@ -44,6 +44,16 @@ export function addExecutionsCommand(program: Command): void {
     .option('--json', 'print {"id", "status", "output"}, or "error"')
     .action(async (id: string, options: DatabaseOptions & { timeout: number; json?: boolean }) => {
       await withClient(options, (client) => printResult(client, id, options.timeout, options.json === true))
+    })
+  addDatabaseOption(executions.command('continue'))
+    .description('Lets one that waits for its next run go on from a step: this step, and what came after it, happens again.')
+    .argument('<id>', 'uuid of the execution', uuid)
+    .requiredOption('--from <step>', 'name of the step, as `show` prints it')
+    .option('--json', 'print {"id", "from", "forgotten"}')
+    .action(async (id: string, options: DatabaseOptions & { from: string; json?: boolean }) => {
+      const forgotten = await withClient(options, (client) => client.continueFrom(id, options.from))
+      if (options.json === true) printJson({ id, from: options.from, forgotten })
+      else print(`${id} goes on from '${oneLine(options.from)}'; ${forgotten === 1 ? '1 step happens' : `${forgotten} steps happen`} again`)
     })
   addDatabaseOption(executions.command('cancel'))
     .description('Cancels one that is queued, waiting or running; the handler that runs it is aborted.')

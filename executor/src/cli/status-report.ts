@@ -44,10 +44,11 @@ const Run = z.object({
 })
 
 const Invariant = z.object({ name: z.string(), violations: count, detail: z.string().nullable() })
+const Parked = z.object({ workflowName: z.string(), executions: count, executionId: z.string(), reason: z.string() })
 const Homeless = z.object({ workflowName: z.string().nullable(), executions: count })
 
 export interface Warning {
-  code: 'WORKER_DISABLED' | 'NO_EXECUTOR' | 'UNKNOWN_WORKFLOW' | 'INVALID_MESSAGES'
+  code: 'WORKER_DISABLED' | 'NO_EXECUTOR' | 'UNKNOWN_WORKFLOW' | 'INVALID_MESSAGES' | 'PARKED'
   message: string
   organizationId?: string
   workflowName?: string
@@ -96,7 +97,12 @@ export async function readStatus(database: Database, runs: number, check: boolea
      where not coalesce(q.message ->> 'workflow_name', '') = any (public.fw_live_workflows())
      group by 1 order by 2 desc, 1`,
   )
-  const warnings = warningsOf(organizations, executors.some(({ live }) => live), homeless)
+  const parked = await database.rows(
+    Parked,
+    `select k.workflow_name as "workflowName", count(*) as executions, min(k.execution_id::text) as "executionId", min(k.reason) as reason
+     from public.fw_parked k group by 1 order by 2 desc, 1`,
+  )
+  const warnings = [...warningsOf(organizations, executors.some(({ live }) => live), homeless), ...parked.map(toWarning)]
   if (!check) return { at, organizations, executors, runs: history, warnings }
   const invariants = await database.rows(Invariant, 'select i.name, i.violations, i.detail from public.fw_invariants i order by i.name')
   return { at, organizations, executors, runs: history, warnings, invariants }
@@ -128,6 +134,11 @@ function warningsOf(
     warnings.push({ code: 'UNKNOWN_WORKFLOW', workflowName, message })
   }
   return warnings
+}
+
+function toWarning({ workflowName, executions, executionId, reason }: z.infer<typeof Parked>): Warning {
+  const message = `workflow '${workflowName}': ${counted(executions, 'execution is', 'executions are')} parked, such as ${executionId}: ${reason}. ${executions === 1 ? 'It goes' : 'They go'} on once an executor with code that fits runs`
+  return { code: 'PARKED', workflowName, message }
 }
 
 function waits(executions: number): string {

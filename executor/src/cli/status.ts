@@ -38,7 +38,7 @@ function printReport(report: StatusReport): void {
   printSection('Executors', report.executors, 'none', () => executorsTable(report))
   printSection('Last batches', report.runs, 'none', () => runsTable(report))
   if (report.invariants !== undefined) printInvariants(report.invariants)
-  printList(report.warnings, ({ message }) => `warning: ${oneLine(message)}`)
+  printList(report.warnings, ({ message }) => `warning: ${oneLine(message, 1000)}`)
 }
 
 function printSection(title: string, rows: readonly unknown[], none: string, text: () => string): void {

@@ -7,6 +7,7 @@ as $$
 declare
   v_batches uuid[];
   v_lost uuid[];
+  v_parents bigint[];  -- messages of those that wait for them
   v_returned uuid[];   -- the batch of each
 begin
   -- A batch that a late report has locked is left alone: the caller holds message locks that the report waits for.
@@ -19,6 +20,21 @@ begin
     select e.id from public.fw_workflow_executions e
     where e.id = any (p_execution_ids) and e.status = 'running' and e.batch_id = any (v_batches)
       and not public.fw_run_holds_lease(e.batch_id)
+    order by e.id);
+  -- One that fails for good wakes whoever waits for it, whose message is locked here without waiting, too.
+  v_parents := array(
+    select q.msg_id from pgmq.q_workflow_execution_queue q
+    where q.msg_id in (
+      select parent.msg_id from public.fw_workflow_executions e join public.fw_workflow_executions parent on parent.id = e.parent_id
+      where e.id = any (v_lost))
+    order by q.msg_id
+    for update of q skip locked);
+  v_lost := array(
+    select e.id from public.fw_workflow_executions e
+    left join public.fw_workflow_executions parent on parent.id = e.parent_id
+    where e.id = any (v_lost)
+      and (parent.msg_id is null or parent.msg_id = any (v_parents)
+        or not exists (select from pgmq.q_workflow_execution_queue q where q.msg_id = parent.msg_id))
     order by e.id);
   if cardinality(v_lost) = 0 then
     return;

@@ -16,7 +16,7 @@ begin
   end if;
   select * into v_execution from public.fw_workflow_executions e
   where e.id = public.fw_to_uuid(v_message ->> 'execution_id') and e.dlq_msg_id = p_msg_id
-  for update;
+  for no key update;
   if found and v_execution.status not in ('failed', 'timed_out') then
     raise exception using errcode = 'FW004',
       message = format('execution %s of dead letter %s is %s, so there is nothing to retry', v_execution.id, p_msg_id, v_execution.status),

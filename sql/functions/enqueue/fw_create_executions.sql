@@ -14,7 +14,9 @@ declare
   -- All but the execution: setting that one is a third of the cost of building each message.
   v_message constant jsonb := jsonb_build_object(
     'execution_id', null, 'organization_id', p_organization_id, 'workflow_name', p_workflow, 'attempt', 1);
-  v_created uuid[];         -- not those whose idempotency key was used before
+  v_created uuid[];         -- not those whose idempotency key was used before; and their messages
+  v_created_messages bigint[];
+  v_known uuid[];           -- where there are such: for each input the execution that there is
   v_is_known boolean;
   v_is_wanted boolean;
   v_void text;
@@ -42,18 +44,35 @@ begin
     from unnest(v_ids, p_inputs, v_messages) as item (id, input, msg_id);
     v_created := v_ids;
   else
-    with created as (
-      insert into public.fw_workflow_executions
-        (id, workflow_name, workflow_version, organization_id, input, metadata, idempotency_key, msg_id)
-      select item.id, p_workflow, p_workflow_version, p_organization_id, item.input, p_metadata, item.idempotency_key, item.msg_id
-      from unnest(v_ids, p_inputs, v_messages, p_idempotency_keys) with ordinality
-        as item (id, input, msg_id, idempotency_key, position)
-      -- Keys in one order, so that two calls that share some wait for each other instead of deadlocking.
-      order by item.idempotency_key, item.position
-      on conflict (organization_id, workflow_name, idempotency_key) where idempotency_key is not null do nothing
-      returning id, msg_id
-    )
-    select array_agg(c.id), array_agg(c.msg_id) into v_created, v_messages from created c;
+    loop
+      with created as (
+        insert into public.fw_workflow_executions
+          (id, workflow_name, workflow_version, organization_id, input, metadata, idempotency_key, msg_id)
+        select item.id, p_workflow, p_workflow_version, p_organization_id, item.input, p_metadata, item.idempotency_key, item.msg_id
+        from unnest(v_ids, p_inputs, v_messages, p_idempotency_keys) with ordinality
+          as item (id, input, msg_id, idempotency_key, position)
+        where v_known is null or v_known[item.position] is null
+        -- Keys in one order, so that two calls that share some wait for each other instead of deadlocking.
+        order by item.idempotency_key, item.position
+        on conflict (organization_id, workflow_name, idempotency_key) where idempotency_key is not null do nothing
+        returning id, msg_id
+      )
+      select v_created || array_agg(c.id), v_created_messages || array_agg(c.msg_id) into v_created, v_created_messages from created c;
+      exit when coalesce(cardinality(v_created), 0) = v_count;
+      -- A new statement, so a row that another transaction has committed meanwhile is seen; locked, so that retention does not remove it
+      -- before this transaction has committed. One that it has removed is made again.
+      with kept as (
+        select e.id, e.idempotency_key from public.fw_workflow_executions e
+        where e.organization_id = p_organization_id and e.workflow_name = p_workflow and e.idempotency_key = any (p_idempotency_keys)
+        order by e.idempotency_key
+        for key share of e
+      )
+      select array_agg(case when item.idempotency_key is null then item.id else k.id end order by item.position) into v_known
+      from unnest(v_ids, p_idempotency_keys) with ordinality as item (id, idempotency_key, position)
+      left join kept k on k.idempotency_key = item.idempotency_key;
+      exit when array_position(v_known, null) is null;
+    end loop;
+    v_messages := v_created_messages;
   end if;
   -- A microsecond apart, less than the row takes to be written, so that they keep their order and a claim floor lies between them.
   insert into pgmq.q_workflow_execution_queue (msg_id, vt, message) overriding system value
@@ -63,16 +82,7 @@ begin
   if v_is_wanted and cardinality(v_created) > 0 then
     v_void := pg_notify('fw_work', to_json(p_organization_id)::text);
   end if;
-  if coalesce(cardinality(v_created), 0) = v_count then
-    return v_ids;
-  end if;
-  -- A new statement, so a row that another transaction has committed meanwhile is seen.
-  return array(
-    select coalesce(e.id, item.id)
-    from unnest(v_ids, p_idempotency_keys) with ordinality as item (id, idempotency_key, position)
-    left join public.fw_workflow_executions e
-      on e.organization_id = p_organization_id and e.workflow_name = p_workflow and e.idempotency_key = item.idempotency_key
-    order by item.position);
+  return coalesce(v_known, v_ids);
 end
 $$;
 comment on function public.fw_create_executions(text, jsonb[], uuid, text[], interval, jsonb, text) is

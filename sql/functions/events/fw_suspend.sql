@@ -17,11 +17,9 @@ declare
   v_batches uuid[];
   v_ids uuid[];         -- by place in the arguments; NULL for what may not be written
   v_wake timestamptz[]; -- the same
-  v_children uuid[];    -- by place in the waits; NULL for what is no child
   v_closed uuid[];
 begin
   v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
-  perform public.fw_check_event_key(key) from unnest(p_wait_keys) as key where key is not null;
   -- While the batches are locked nobody else ends these runs, so what is read here stays true.
   select array_agg(n.id order by n.item) into v_ids
   from (
@@ -31,51 +29,8 @@ begin
       on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running' and i.batch_id = any (v_batches)
   ) n;
   if array_remove(v_ids, null) <> '{}' then
-    -- Before any message is locked, as fw_emit_event does, and in one order.
-    perform pg_advisory_xact_lock(l.lock)
-    from (
-      select distinct public.fw_event_lock(e.organization_id, w.key) as lock
-      from unnest(p_wait_items, p_wait_keys) as w (item, key)
-      join public.fw_workflow_executions e on e.id = v_ids[w.item]
-      where w.key is not null
-      order by lock
-    ) l;
-    -- Before its steps, in the order of all locks: a child that finishes at this moment holds the message of its parent, and either
-    -- is seen finished here, or sees its parent waiting.
-    perform from pgmq.q_workflow_execution_queue q
-    where q.msg_id in (select e.msg_id from public.fw_workflow_executions e where e.id = any (v_ids))
-    order by q.msg_id
-    for update of q;
-    -- What waits since an earlier run waits on, until the time that was set then.
-    v_children := array(select case when w.name is not null then public.fw_uuid() end from unnest(p_wait_workflows) with ordinality as w (name, place) order by w.place);
-    insert into public.fw_execution_steps
-      (execution_id, node_id, organization_id, step_index, attempt_number, status, started_at, wake_at, event_key, child_id, wait_group, is_held,
-       asked, asked_order)
-    select e.id, w.name, e.organization_id, w.step_index, e.retry_count + 1, 'waiting', public.fw_now(), coalesce(w.until, public.fw_now() + make_interval(secs => w.ms / 1000.0)),
-      w.key, w.child, w.wait_group, coalesce(w.wait_limit < row_number() over (partition by w.item, w.wait_group order by w.step_index), false),
-      w.asked, w.asked_order
-    from unnest(p_wait_items, p_wait_names, p_wait_indexes, p_wait_ms, p_wait_until, p_wait_keys, v_children, p_wait_groups, p_wait_limits,
-      p_wait_asked, p_wait_asked_orders)
-      as w (item, name, step_index, ms, until, key, child, wait_group, wait_limit, asked, asked_order)
-    join public.fw_workflow_executions e on e.id = v_ids[w.item]
-    on conflict (execution_id, node_id) do nothing;
-    if exists (select from unnest(v_children) as child where child is not null) then
-      perform public.fw_create_children(
-        v_children, array(select v_ids[item] from unnest(p_wait_items) as item), p_wait_names, p_wait_workflows, p_wait_inputs);
-    end if;
-    -- An event that came before: the oldest that the execution has not received yet.
-    update public.fw_execution_steps s set status = 'completed', output_data = found.payload, event_id = found.id, completed_at = public.fw_now()
-    from unnest(p_wait_items, p_wait_names, p_wait_keys) as w (item, name, key)
-    cross join lateral (
-      select v.id, v.payload from public.fw_events v
-      where v.organization_id = (select e.organization_id from public.fw_workflow_executions e where e.id = v_ids[w.item])
-        and v.key = w.key and v.expires_at > public.fw_now()
-        and not exists (
-          select from public.fw_execution_steps had
-          where had.execution_id = v_ids[w.item] and had.event_id = v.id)
-      order by v.id limit 1
-    ) found
-    where w.key is not null and s.execution_id = any (array[v_ids[w.item]]) and s.node_id = w.name and s.status = 'waiting';
+    perform public.fw_record_waits(v_ids, p_wait_items, p_wait_names, p_wait_indexes, p_wait_ms, p_wait_until, p_wait_keys, p_wait_workflows,
+      p_wait_inputs, p_wait_groups, p_wait_limits, p_wait_asked, p_wait_asked_orders);
 
     -- Visible again when the first of its waits is over; at once when one is already.
     -- By union, not by a join: without hashes that would be each with each.

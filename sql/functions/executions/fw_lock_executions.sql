@@ -29,7 +29,18 @@ begin
       where p_with_parents and e.id = any (p_execution_ids))
     order by q.msg_id
     for update of q);
-  -- One that was claimed meanwhile runs in a batch that is not locked: it is left to the next look.
+  -- What was claimed meanwhile runs in a batch that is not locked. A report that holds it waits for these messages, so it is not
+  -- waited for: its executions are left to the next look.
+  v_batches := v_batches || array(
+    select r.id from public.fw_worker_runs r
+    where r.finished_at is null and r.id <> all (v_batches)
+      and r.id in (select e.batch_id from public.fw_workflow_executions e where e.id = any (p_execution_ids) and e.status = 'running')
+    for no key update of r skip locked);
+  -- Those that were redriven by hand may have a dead letter still, which goes when they end.
+  perform from pgmq.q_workflow_dlq d
+  where d.msg_id in (select e.dlq_msg_id from public.fw_workflow_executions e where e.id = any (p_execution_ids) and e.dlq_msg_id is not null)
+  order by d.msg_id
+  for update of d;
   return query
     select e.id, e.status, e.batch_id, e.deadline_at, e.compensating is not null
     from public.fw_workflow_executions e
@@ -40,4 +51,4 @@ begin
 end
 $$;
 comment on function public.fw_lock_executions(uuid[], boolean) is
-  'Internal: locks those of these executions that are live, for somebody who is not their executor: the batches in which they run, their messages (p_with_parents: also those of the executions that wait for them), and the executions. Returns what it has locked, as it is now; not what was claimed while it waited.';
+  'Internal: locks those of these executions that are live, for somebody who is not their executor: the batches in which they run, their messages (p_with_parents: also those of the executions that wait for them), and the executions. Returns what it has locked, as it is now; not what was claimed while it waited and is being reported at this moment.';

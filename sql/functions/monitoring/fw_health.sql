@@ -17,6 +17,8 @@ declare
   v_disabled_since timestamptz;
   v_example uuid;
   v_deep bigint;
+  v_parked bigint;
+  v_parked_since timestamptz;
 begin
   select * into v_config from public.fw_worker_config c;
   select * into v_tick from public.fw_jobs j where j.name = 'process-workflow-queue';
@@ -83,7 +85,16 @@ begin
     else format('%s organizations have %s or more, such as %s', v_deep, v_config.dlq_alert_depth, v_example) end;
   hint := case when not is_ok then 'select error, count(*) from fw_dlq group by 1 shows why; fw_dlq_retry(msg_id) puts one back.' end;
   return next;
+
+  subject := 'parked executions';
+  select count(*), min(k.parked_at), min(k.execution_id::text)::uuid into v_parked, v_parked_since, v_example from public.fw_parked k;
+  is_ok := v_parked = 0;
+  detail := case when is_ok then 'the code of the executors fits what was recorded'
+    else format('%s are parked, because no executor has code that fits what they have recorded, such as %s, the oldest since %s',
+      v_parked, v_example, date_trunc('second', v_parked_since)) end;
+  hint := case when not is_ok then 'select * from fw_parked shows why. Start an executor with the code that they were begun with; or fw_continue_from(execution_id, step), fw_fail_execution(execution_id, reason).' end;
+  return next;
 end
 $$;
 comment on function public.fw_health() is
-  'Whether the worker is well, a row for each subject, with what to do where it is not: the tick and who runs it, executors, work that waits for a disabled organization, a pause, dead letters.';
+  'Whether the worker is well, a row for each subject, with what to do where it is not: the tick and who runs it, executors, work that waits for a disabled organization, a pause, dead letters, executions that are parked.';

@@ -40,7 +40,7 @@ begin
   into v_dead, v_dead_errors, v_dead_categories, v_retry, v_retry_errors, v_retry_categories, v_retry_at
   from decided d;
 
-  if exists (select from public.fw_workflow_executions e where e.id = any (v_dead) and e.parent_id is not null) then
+  if v_dead is not null then
     -- All messages at once, in one order; those that are tried again come with them.
     perform public.fw_lock_with_parents(v_dead || v_retry);
   end if;

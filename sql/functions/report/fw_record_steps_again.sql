@@ -14,7 +14,7 @@ begin
   insert into public.fw_execution_steps as s
     (execution_id, node_id, organization_id, step_index, attempt_number, status, output_data, started_at, completed_at, duration_ms,
      asked, asked_order, seen_order, error_message, error, is_compensable)
-  -- The same step may be there twice: as it failed, and then that it is to be run again. The last word counts.
+  -- The same step may be there twice: as it failed, and that it is to be run again, which counts then.
   select distinct on (p_execution_ids[c.item], c.name)
     p_execution_ids[c.item], c.name, p_organizations[c.item], c.step_index, p_attempts[c.item],
     case when c.failed then public.fw_step_status 'failed' else 'completed' end, c.output,
@@ -23,7 +23,7 @@ begin
   from unnest(p_items, p_names, p_indexes, p_outputs, p_durations_ms, p_asked, p_asked_orders, p_seen_orders, p_failed, p_errors, p_compensable)
     with ordinality as c (item, name, step_index, output, duration_ms, asked, asked_order, seen_order, failed, error, compensable, place)
   where p_attempts[c.item] is not null
-  order by p_execution_ids[c.item], c.name, c.place desc
+  order by p_execution_ids[c.item], c.name, c.error -> 'again' is null, c.place
   on conflict (execution_id, node_id) do update set
     step_index = excluded.step_index, attempt_number = excluded.attempt_number, status = excluded.status, output_data = excluded.output_data,
     started_at = excluded.started_at, completed_at = excluded.completed_at, duration_ms = excluded.duration_ms,

@@ -15,6 +15,11 @@ begin
   from unnest(p_execution_ids, p_batch_ids) with ordinality as i (id, batch_id, place)
   join public.fw_workflow_executions e on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running'
   where i.batch_id = any (v_batches);
+  -- In one order: somebody for whom one of these waits may hold several of their messages.
+  perform from pgmq.q_workflow_execution_queue q
+  where q.msg_id in (select e.msg_id from public.fw_workflow_executions e where e.id = any (v_released))
+  order by q.msg_id
+  for update of q;
   update pgmq.q_workflow_execution_queue q set vt = public.fw_now() + make_interval(secs => d.ms / 1000.0)
   from public.fw_workflow_executions e
   cross join lateral (

@@ -35,12 +35,18 @@ begin
     exit when v_ids is null;
     with gone as (
       delete from public.fw_workflow_executions e
-      where e.id = any (v_ids) and e.status in ('completed', 'failed', 'timed_out', 'cancelled') and e.dlq_msg_id is null
-        -- A dead letter that was deleted a moment ago may have been put back on the queue by hand, and not been claimed yet.
-        and coalesce(e.discarded_at, e.completed_at) < public.fw_now() - v_config.execution_retention
+      where e.id = any (array(
+        select old.id from public.fw_workflow_executions old
+        where old.id = any (v_ids) and old.status in ('completed', 'failed', 'timed_out', 'cancelled') and old.dlq_msg_id is null
+          -- A dead letter that was deleted a moment ago may have been put back on the queue by hand, and not been claimed yet.
+          and coalesce(old.discarded_at, old.completed_at) < public.fw_now() - v_config.execution_retention
+        -- An enqueue that has just met its idempotency key keeps it until it has committed.
+        for update of old skip locked))
       returning e.id
     ), steps as (
       delete from public.fw_execution_steps s using gone where s.execution_id = gone.id
+    ), parked as (
+      delete from public.fw_parked_executions k using gone where k.execution_id = gone.id
     )
     select count(*) into v_gone from gone;
     executions := executions + v_gone;

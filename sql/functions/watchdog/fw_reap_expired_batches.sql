@@ -14,6 +14,7 @@ declare
   c_settled constant interval := '1 minute';
   v_organizations uuid[];
   v_untaken uuid[];
+  v_messages bigint[];
   v_expired uuid[];
   v_old uuid[];
   v_ids uuid[];
@@ -38,9 +39,16 @@ begin
     order by r.id limit p_most
     for no key update of r skip locked);
   if cardinality(v_untaken) > 0 then
-    update pgmq.q_workflow_execution_queue q set vt = public.fw_now()
-    from public.fw_worker_runs r
-    where r.id = any (v_untaken) and (q.message ->> 'organization_id') collate "C" = r.organization_id::text and q.vt = r.lease_expires_at;
+    -- A report may hold the message of one of these, as that of the parent of a child which finishes, and wait for the settings. What
+    -- is not moved now is met once the lease is a minute old.
+    v_messages := array(
+      select q.msg_id from public.fw_worker_runs r
+      join pgmq.q_workflow_execution_queue q
+        on (q.message ->> 'organization_id') collate "C" = r.organization_id::text and q.vt = r.lease_expires_at
+      where r.id = any (v_untaken)
+      order by q.msg_id
+      for update of q skip locked);
+    update pgmq.q_workflow_execution_queue q set vt = public.fw_now() where q.msg_id = any (v_messages);
     update public.fw_worker_runs r set lease_expires_at = public.fw_now() where r.id = any (v_untaken);
   end if;
 

@@ -24,6 +24,8 @@ begin
   if v_job is null then
     return;
   end if;
+  -- First, for it may wait for locks, and nothing is held yet that somebody else waits for.
+  perform public.fw_match_events();
   select array_agg(r.organization_id), array_agg(r.lost), array_agg(r.returned) into v_reaped, v_lost, v_returned
   from public.fw_reap_expired_batches(c_most_batches) r;
   select count(*) into v_offered from public.fw_offer_batches();
@@ -70,4 +72,4 @@ begin
 end
 $$;
 comment on function public.fw_worker_tick() is
-  'The safety net, run every minute: ends batches whose lease has run out, takes back those that no executor took, and offers batches of waiting work to executors that have room. Never overlaps itself: a second one returns at once. Returns, and keeps in fw_worker_tick_results, a row for each organization whose batches were closed since the last tick, or had something wrong.';
+  'The safety net, run every minute: ends batches whose lease has run out, takes back those that no executor took, gives events to those who missed them, and offers batches of waiting work to executors that have room. Never overlaps itself: a second one returns at once. Returns, and keeps in fw_worker_tick_results, a row for each organization whose batches were closed since the last tick, or had something wrong.';

@@ -33,12 +33,28 @@ async function claimAll(x: string): Promise<Claimed[]> {
 }
 
 describe('an event and a wait that begins at the same moment', () => {
-  test('do not miss each other when the event is first', async () => {
+  test('do not miss each other when the event is first, and a transaction that stays open after its emit holds up no wait', async () => {
     const { organizationId, x } = await scene()
     const held = await claimOne(database, x)
     await withSessions(database, 2, async (emitter, waiter) => {
       await emitter.query('begin')
       await emit(emitter, organizationId, 'k', 1)
+      await waiter.query("set lock_timeout = '1ms'")
+      expect(await suspend(waiter, x, [held], 'k')).toEqual([{ outcome: 'waiting', wake_in_ms: null }])
+      expect(await claim(database, x)).toEqual([])
+      await emitter.query('commit')
+    })
+    expect((await claimOne(database, x)).steps).toMatchObject([{ name: 'event k', output: 1 }])
+  })
+
+  test('do not miss each other when the event is just being committed', async () => {
+    const { organizationId, x } = await scene()
+    const held = await claimOne(database, x)
+    await withSessions(database, 2, async (emitter, waiter) => {
+      await emitter.query('begin')
+      await emit(emitter, organizationId, 'k', 1)
+      // As the commit begins.
+      await emitter.query('set constraints all immediate')
       const suspended = suspend(waiter, x, [held], 'k')
       await untilBlocked(database, waiter)
       await emitter.query('commit')

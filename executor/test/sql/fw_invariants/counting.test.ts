@@ -160,6 +160,21 @@ const corruptions: Corruption[] = [
     { waiting_for_nothing: 1 },
   ],
   [
+    'an execution waits for an event that came long ago',
+    () => `insert into public.fw_execution_steps (execution_id, node_id, organization_id, step_index, attempt_number, status, started_at, event_key)
+      values ('${ids.queued}', 'event k', '${ids.organization}', 0, 1, 'waiting', now(), 'k');
+      insert into public.fw_events (id, organization_id, key, expires_at) values (public.fw_uuid(), '${ids.organization}', 'k', now() + interval '1 hour')`,
+    { kept_event_waited_for: 1 },
+  ],
+  [
+    'an execution waits for an event, and the second look at it is overdue',
+    () => `insert into public.fw_execution_steps (execution_id, node_id, organization_id, step_index, attempt_number, status, started_at, event_key)
+      values ('${ids.queued}', 'event k', '${ids.organization}', 0, 1, 'waiting', now(), 'k');
+      insert into public.fw_events (id, organization_id, key, expires_at) values (public.fw_uuid(), '${ids.organization}', 'k', now() + interval '1 hour');
+      insert into public.fw_unmatched_keys (organization_id, key, created_at) values ('${ids.organization}', 'k', now() - interval '6 minutes')`,
+    { kept_event_waited_for: 1 },
+  ],
+  [
     'a step has no execution',
     () => `update public.fw_execution_steps set execution_id = '${randomUUID()}'`,
     { step_without_execution: 1 },

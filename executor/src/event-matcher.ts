@@ -1,0 +1,44 @@
+// Asks the database to look again at events that were emitted, or waited for, in a transaction whose snapshot may have been too old
+// to see the other side. The database says by NOTIFY that there are some; the tick does the same every minute.
+import type { Logger } from './logger.js'
+import { matchEvents, type Queryable } from './protocol.js'
+
+export interface EventMatcherOptions {
+  sql: Queryable
+  logger: Logger
+}
+
+export class EventMatcher {
+  readonly #options: EventMatcherOptions
+  #matching: Promise<void> | undefined
+  /** Asked for, and no look has begun since. */
+  #isAsked = false
+
+  constructor(options: EventMatcherOptions) {
+    this.#options = options
+  }
+
+  /** There may be such events. Returns at once. */
+  match(): void {
+    this.#isAsked = true
+    this.#matching ??= this.#matchWhileAsked()
+  }
+
+  /** Resolves when none is under way. */
+  async settled(): Promise<void> {
+    await this.#matching
+  }
+
+  async #matchWhileAsked(): Promise<void> {
+    const { sql, logger } = this.#options
+    while (this.#isAsked) {
+      this.#isAsked = false
+      try {
+        await matchEvents(sql)
+      } catch (error) {
+        logger.warn({ err: error }, 'events could not be matched with those who wait for them; the next tick does it')
+      }
+    }
+    this.#matching = undefined
+  }
+}
