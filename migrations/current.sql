@@ -60,3 +60,4 @@ drop function if exists public.fw_report(uuid, uuid[], uuid[], boolean[], jsonb[
 drop function if exists public.fw_record_steps(uuid[], uuid[], integer[], integer[], text[], integer[], jsonb[], integer[]);
 drop function if exists public.fw_checkpoint(uuid, uuid, uuid, text, integer, jsonb, integer);
 drop function if exists public.fw_suspend(uuid, uuid[], uuid[], integer[], text[], integer[], bigint[], timestamptz[], text[], text[], jsonb[], text[], integer[]);
+drop function if exists public.fw_lock_executions(uuid[], boolean);

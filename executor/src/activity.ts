@@ -2,21 +2,27 @@
 
 /** A step whose function runs. */
 export interface Current {
-  step: string
+  readonly step: string
   /** By performance.now(). */
-  startedAt: number
+  readonly startedAt: number
+}
+
+/** Who hears that nothing is under way any more. */
+export interface ActivityListener {
+  onIdle(): void
 }
 
 export class Activity {
-  readonly #onIdle: () => void
+  readonly #listener: ActivityListener
   /** Work that is under way, each until it is settled, and who waits for there to be none. */
   #open = 0
   #whenIdle: (() => void) | undefined
-  readonly #current = new Set<Current>()
+  /** Steps whose functions run, in the order of their starts: mostly one. */
+  #first: Current | undefined
+  #others: Set<Current> | undefined
 
-  /** @param onIdle called each time when nothing is under way any more */
-  constructor(onIdle: () => void) {
-    this.#onIdle = onIdle
+  constructor(listener: ActivityListener) {
+    this.#listener = listener
   }
 
   get isIdle(): boolean {
@@ -25,32 +31,41 @@ export class Activity {
 
   /** The step whose function has run longest, if any runs. */
   get current(): Current | undefined {
-    for (const current of this.#current) return current
+    if (this.#first !== undefined) return this.#first
+    for (const current of this.#others ?? []) return current
     return undefined
+  }
+
+  /** Work begins, until end() is called. */
+  begin(): void {
+    this.#open++
+  }
+
+  end(): void {
+    if (--this.#open > 0) return
+    this.#whenIdle?.()
+    this.#listener.onIdle()
   }
 
   /** Remembers work until it is settled. */
   async follow<Result>(work: Promise<Result>): Promise<Result> {
-    this.#open++
+    this.begin()
     try {
       return await work
     } finally {
-      if (--this.#open === 0) {
-        this.#whenIdle?.()
-        this.#onIdle()
-      }
+      this.end()
     }
   }
 
-  /** A step's function begins; returns what ends it. */
-  enter(step: string): Current {
-    const current = { step, startedAt: performance.now() }
-    this.#current.add(current)
-    return current
+  /** A step's function begins. */
+  enter(current: Current): void {
+    if (this.#first === undefined && this.#others === undefined) this.#first = current
+    else (this.#others ??= new Set()).add(current)
   }
 
   leave(current: Current): void {
-    this.#current.delete(current)
+    if (this.#first === current) this.#first = undefined
+    else if (this.#others?.delete(current) === true && this.#others.size === 0) this.#others = undefined
   }
 
   /** Resolves a moment after nothing was under way any more; more may have started in it. */

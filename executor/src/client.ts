@@ -1,6 +1,9 @@
 // The client: enqueues executions and waits for their results. It needs no executor in its process.
-import pg from 'pg'
+import type pg from 'pg'
 import { z } from 'zod'
+import { COLUMN_TYPES } from './column-types.js'
+import { inReadCommitted, ownPool } from './connections.js'
+import { sqlState } from './database-errors.js'
 import { type Duration, toMilliseconds } from './duration.js'
 import { ExecutionFailedError, ResultTimeoutError, UnknownExecutionError, UsageError } from './errors.js'
 import { toJsonText } from './json.js'
@@ -15,7 +18,8 @@ export type ExecutionId<Output = unknown> = string & { readonly [outputOf]?: Out
 
 /**
  * The database's URL, for connections of the client's own, which prepare their statements: direct, or through a pooler that
- * supports that (PgBouncer from 1.21). Or a pool of the caller's, on which no statement is prepared.
+ * supports that (PgBouncer from 1.21). Or a pool of the caller's, on which no statement is prepared, and whose parsers of columns and
+ * settings (isolation, date style) change nothing here.
  */
 export type ClientOptions = { connectionString: string } | { pool: pg.Pool }
 
@@ -60,10 +64,10 @@ const executionSchema = z.object({
   /** 0 to 1, as its handler says. */
   progress: z.number().nullable(),
   progressText: z.string().nullable(),
-  createdAt: z.date(),
-  startedAt: z.date().nullable(),
-  completedAt: z.date().nullable(),
-  deadlineAt: z.date().nullable(),
+  createdAt: z.coerce.date(),
+  startedAt: z.coerce.date().nullable(),
+  completedAt: z.coerce.date().nullable(),
+  deadlineAt: z.coerce.date().nullable(),
 })
 export type Execution = z.infer<typeof executionSchema>
 
@@ -84,6 +88,8 @@ export interface ListOptions {
 
 const FIRST_LOOK_MS = 5
 const SLOWEST_LOOK_MS = 500
+const SERIALIZATION_FAILURE = '40001'
+const MOST_CONFLICTS = 10
 
 export class Client {
   readonly #pool: pg.Pool
@@ -91,10 +97,7 @@ export class Client {
 
   constructor(options: ClientOptions) {
     this.#ownsPool = 'connectionString' in options
-    this.#pool =
-      'pool' in options ? options.pool : new pg.Pool({ connectionString: options.connectionString, application_name: 'fw client' })
-    // A query on a lost connection still fails; a lost idle one is nobody's concern.
-    if (this.#ownsPool) this.#pool.on('error', () => undefined)
+    this.#pool = 'pool' in options ? options.pool : ownPool({ connectionString: options.connectionString, application_name: 'fw client' })
   }
 
   /**
@@ -149,7 +152,7 @@ export class Client {
     input: string,
     keys: unknown,
   ): Promise<ExecutionId<Output>[]> {
-    const { rows } = await (transaction ?? this.#pool).query<[string]>({
+    const query = {
       // Prepared on connections of our own only: others may go through a pooler that knows no prepared statements.
       ...(this.#ownsPool && transaction === undefined ? { name } : {}),
       text,
@@ -161,8 +164,10 @@ export class Client {
         toMilliseconds(delay ?? 0, 'the delay') / 1000,
         metadata === undefined ? null : toJsonText(metadata, 'the metadata'),
       ],
-      rowMode: 'array',
-    })
+      rowMode: 'array' as const,
+      types: COLUMN_TYPES,
+    }
+    const { rows } = await (transaction === undefined ? whileItConflicts(() => this.#pool.query<[string]>(query)) : transaction.query<[string]>(query))
     const ids = rows[0]?.[0] ?? ''
     return ids === '' ? [] : ids.split(',')
   }
@@ -177,10 +182,11 @@ export class Client {
     const timeoutMs = toMilliseconds(options.timeout ?? '1m', 'the timeout of result()')
     const deadline = performance.now() + timeoutMs
     for (let pause = FIRST_LOOK_MS; ; pause = Math.min(SLOWEST_LOOK_MS, pause * 1.5)) {
-      const { rows } = await this.#pool.query<{ status: string | null; output: unknown; is_nothing: boolean; error: string | null; error_category: string | null }>(
-        'select r.*, r.output is null as is_nothing from public.fw_result($1) r',
-        [id],
-      )
+      const { rows } = await this.#pool.query<{ status: string | null; output: unknown; is_nothing: boolean; error: string | null; error_category: string | null }>({
+        text: 'select r.*, r.output is null as is_nothing from public.fw_result($1) r',
+        values: [id],
+        types: COLUMN_TYPES,
+      })
       const { status = null, output, is_nothing: isNothing, error = null, error_category: category = null } = rows[0] ?? {}
       if (status === null) throw new UnknownExecutionError(id)
       // What the workflow returned was undefined, and not null.
@@ -220,13 +226,16 @@ export class Client {
   }
 
   async #executions(source: string, values: unknown[]): Promise<Execution[]> {
-    const { rows } = await this.#pool.query(
-      `select e.id, e.organization_id as "organizationId", e.workflow_name as workflow, e.status, e.retry_count + 1 as attempt, e.input, e.output,
+    const { rows } = await this.#pool.query({
+      // Times as JSON: a session of the caller's may write them in a style of its own.
+      text: `select e.id, e.organization_id as "organizationId", e.workflow_name as workflow, e.status, e.retry_count + 1 as attempt, e.input, e.output,
          e.last_error as error, e.error_category as "errorCategory", e.metadata, e.progress, e.progress_text as "progressText",
-         e.created_at as "createdAt", e.started_at as "startedAt", e.completed_at as "completedAt", e.deadline_at as "deadlineAt"
+         to_jsonb(e.created_at) as "createdAt", to_jsonb(e.started_at) as "startedAt", to_jsonb(e.completed_at) as "completedAt",
+         to_jsonb(e.deadline_at) as "deadlineAt"
        from ${source} e where e.id is not null`,
       values,
-    )
+      types: COLUMN_TYPES,
+    })
     return executionSchema.array().parse(rows)
   }
 
@@ -236,7 +245,7 @@ export class Client {
    * @throws an error with code FW003 when there is no such execution
    */
   async cancel(id: string, reason?: string, options: CancelOptions = {}): Promise<boolean> {
-    const { rows } = await this.#pool.query<{ cancelled: boolean }>('select public.fw_cancel_execution($1, $2, $3) as cancelled', [
+    const { rows } = await this.#change<{ cancelled: boolean }>('select public.fw_cancel_execution($1, $2, $3) as cancelled', [
       id,
       reason ?? null,
       options.compensate ?? false,
@@ -266,19 +275,34 @@ export class Client {
    */
   async emit(organizationId: string, key: string, payload?: unknown, options: { transaction?: Queryable } = {}): Promise<string> {
     checkEventKey(key)
-    const { rows } = await (options.transaction ?? this.#pool).query<{ id: string }>('select public.fw_emit_event($1, $2, $3) as id', [
-      organizationId,
-      key,
-      payload === undefined ? null : toJsonText(payload, `the payload of event '${key}'`),
-    ])
+    const values = [organizationId, key, payload === undefined ? null : toJsonText(payload, `the payload of event '${key}'`)]
+    const { rows } = await this.#change<{ id: string }>('select public.fw_emit_event($1, $2, $3) as id', values, options.transaction)
     const [row] = rows
     if (row === undefined) throw new Error('fw_emit_event returned no id')
     return row.id
   }
 
+  /** Calls a function that relies on READ COMMITTED, which a pool of the caller's may not have. */
+  async #change<Row extends pg.QueryResultRow>(text: string, values: unknown[], transaction?: Queryable): Promise<pg.QueryResult<Row>> {
+    const query = { text, values, types: COLUMN_TYPES }
+    if (transaction !== undefined) return await transaction.query<Row>(query)
+    return this.#ownsPool ? await this.#pool.query<Row>(query) : await inReadCommitted(this.#pool, (sql) => sql.query<Row>(query))
+  }
+
   /** Closes the client's own connections; a pool that was passed in stays open. */
   async close(): Promise<void> {
     if (this.#ownsPool && !this.#pool.ending) await this.#pool.end()
+  }
+}
+
+/** A single statement on a pool whose transactions may be stricter than READ COMMITTED: one that met another's is sent again. */
+async function whileItConflicts<Answer>(send: () => Promise<Answer>): Promise<Answer> {
+  for (let conflict = 1; ; conflict++) {
+    try {
+      return await send()
+    } catch (error) {
+      if (sqlState(error) !== SERIALIZATION_FAILURE || conflict === MOST_CONFLICTS) throw error
+    }
   }
 }
 

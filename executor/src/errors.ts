@@ -115,8 +115,18 @@ export class ExecutionEndedError extends WorkerError {
 
 /** The executor stops and hands the execution back; it costs no attempt. */
 export class ExecutorStoppedError extends WorkerError {
-  constructor() {
-    super('EXECUTOR_STOPPED', 'the executor is stopping; the execution is handed back and costs no attempt')
+  constructor(message = 'the executor is stopping; the execution is handed back and costs no attempt', options?: ErrorOptions) {
+    super('EXECUTOR_STOPPED', message, options)
+  }
+}
+
+/**
+ * Nobody can say whether the transaction of a step was committed, so the run ends here, handed back at no attempt. The next run finds
+ * the step's checkpoint, or does not.
+ */
+export class CommitUnknownError extends ExecutorStoppedError {
+  constructor(step: string, options?: ErrorOptions) {
+    super(`whether the transaction of step '${step}' was committed is not known; the run ends here, and the next one finds it out`, options)
   }
 }
 

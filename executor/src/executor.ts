@@ -1,6 +1,7 @@
 // The executor: claims executions, runs them, reports them, until it is stopped.
 import { hostname } from 'node:os'
-import pg from 'pg'
+import type pg from 'pg'
+import { ANSWER_MS, CONNECT_MS, inReadCommitted, ownPool, stepsPool, warnOfLoss } from './connections.js'
 import { troubleOf } from './database-errors.js'
 import { LONGEST_TIMER_MS, toMilliseconds } from './duration.js'
 import { ExecutorStoppedError, UsageError } from './errors.js'
@@ -19,10 +20,6 @@ import { checkSchemaVersion } from './schema-version.js'
 import { describer } from './thrown.js'
 import { Wakeup } from './wakeup.js'
 import type { Workflow } from './workflow.js'
-
-/** A claim or a report that takes longer has lost its server; the connection is given up and all is sent again. */
-const ANSWER_MS = 30_000
-const CONNECT_MS = 10_000
 
 export class Executor {
   readonly #capacity: number
@@ -57,9 +54,12 @@ export class Executor {
     this.#logger = options.logger ?? defaultLogger()
     this.#name = options.name ?? `${hostname()}:${process.pid}`
     this.#pollMs = toMilliseconds(options.pollInterval ?? '1s', 'pollInterval')
+    const common = { connectionString, keepAlive: true, connectionTimeoutMillis: CONNECT_MS }
+    const onLost = warnOfLoss(this.#logger)
     // One more than the lanes: for leases and the like, which wait neither for a lane nor for somebody's transaction.
-    this.#lanePool = this.#newPool({ connectionString, max: lanes + 1, pipeline: true, query_timeout: ANSWER_MS, application_name: 'fw executor' })
-    this.#pool = this.#newPool({ connectionString, max: poolSize, application_name: 'fw steps' })
+    // A call that gets no answer in time gives its connection up, and all is sent again.
+    this.#lanePool = ownPool({ ...common, max: lanes + 1, pipeline: true, query_timeout: ANSWER_MS, application_name: 'fw executor' }, onLost)
+    this.#pool = stepsPool({ ...common, max: poolSize, application_name: 'fw steps' }, onLost)
     this.#exchange = new Exchange({
       pool: this.#lanePool,
       logger: this.#logger,
@@ -124,6 +124,8 @@ export class Executor {
       beginWaits: (run, waits) => {
         void this.#beginWaits(run, waits)
       },
+      stepFate: (run, step, transaction) =>
+        inReadCommitted(this.#pool, (sql) => protocol.stepFate(sql, this.#id, run.claim, step, transaction)),
       beginCompensation: (run, { error, category }) =>
         untilAnswered(run, () => protocol.beginCompensation(this.#lanePool, this.#id, run.claim, error, category)),
       recordCompensation: (run, step) => untilAnswered(run, () => protocol.recordCompensation(this.#lanePool, this.#id, run.claim, step)),
@@ -290,16 +292,6 @@ export class Executor {
       if (performance.now() - this.#exchange.lastClaim >= jittered) this.#exchange.lookForWork()
       this.#schedulePoll()
     }, Math.min(LONGEST_TIMER_MS, Math.max(50, due)))
-  }
-
-  #newPool(config: pg.PoolConfig): pg.Pool {
-    const pool = new pg.Pool({ keepAlive: true, connectionTimeoutMillis: CONNECT_MS, ...config })
-    // A connection that is lost while it is in use fails its query, which is dealt with there.
-    pool.on('connect', (client) => client.on('error', () => undefined))
-    pool.on('error', (error) => {
-      this.#logger.warn({ err: error }, 'a database connection was lost; a new one is made when needed')
-    })
-    return pool
   }
 }
 

@@ -9,7 +9,7 @@ export interface Place {
   name: string
   index: number
   /** The place that the next result would have taken when it was asked for; undefined when that is the index. */
-  askedOrder?: number
+  askedOrder?: number | undefined
 }
 
 /** What was recorded, and what was asked for in its place, each in words. */
@@ -33,14 +33,19 @@ export function childAsked(workflow: string, input: string): string {
   return `a child of workflow '${workflow}' with an input of the hash ${createHash('sha256').update(input).digest('hex').slice(0, 16)}`
 }
 
+/** Up to so many names are looked for one after the other. */
+const MANY = 16
+
 export class History {
   /** Undefined when nothing was recorded. */
   readonly #recorded: Map<string, Recorded> | undefined
   /** What was asked for while nothing else was under way, by index: code that has not changed asks for the same again. */
   readonly #alone: Map<number, Recorded> | undefined
   /** Waits that go on, and have not been asked for in this run yet. */
-  readonly #unasked = new Set<string>()
-  readonly #names = new Set<string>()
+  readonly #unasked: Set<string> | undefined
+  /** In the order of asking; as a set once there are many. */
+  readonly #names: string[] = []
+  #known: Set<string> | undefined
   /** How often a name was used, where more than once. */
   #uses: Map<string, number> | undefined
 
@@ -48,26 +53,32 @@ export class History {
     if (recorded.length === 0) return
     this.#recorded = new Map(recorded.map((step) => [step.name, step]))
     this.#alone = new Map()
+    const unasked: string[] = []
     for (const step of recorded) {
       if (step.order !== -1 && step.asked_order === undefined) this.#alone.set(step.index, step)
-      if (step.order !== -1 && step.waiting === true) this.#unasked.add(step.name)
+      if (step.order !== -1 && step.waiting === true) unasked.push(step.name)
     }
+    if (unasked.length > 0) this.#unasked = new Set(unasked)
   }
 
   /** How many names were asked for. */
   get asks(): number {
-    return this.#names.size
+    return this.#names.length
   }
 
   /** The place of the next step. */
   place(name: string): Place {
     let numbered = name
     let use = this.#uses?.get(name) ?? 1
-    while (this.#names.has(numbered)) numbered = `${name}#${++use}`
+    while (this.#has(numbered)) numbered = `${name}#${++use}`
     if (use > 1) (this.#uses ??= new Map()).set(name, use)
-    const index = this.#names.size
-    this.#names.add(numbered)
-    return { name: numbered, index }
+    this.#known?.add(numbered)
+    return { name: numbered, index: this.#names.push(numbered) - 1 }
+  }
+
+  #has(name: string): boolean {
+    if (this.#known === undefined && this.#names.length > MANY) this.#known = new Set(this.#names)
+    return this.#known === undefined ? this.#names.includes(name) : this.#known.has(name)
   }
 
   /** What was recorded under this name, if anything. */
@@ -81,17 +92,18 @@ export class History {
    * @param isAlone nothing else is under way, so code that has not changed asks for the same as the runs before
    */
   difference(place: Place, asked: string | undefined, isAlone: boolean): Difference | undefined {
-    this.#unasked.delete(place.name)
-    const found = this.#recorded?.get(place.name)
+    if (this.#recorded === undefined) return undefined
+    this.#unasked?.delete(place.name)
+    const found = this.#recorded.get(place.name)
     if (found !== undefined && !isSame(found, asked)) return { recorded: inWords(found.name, found.asked), asked: inWords(place.name, asked) }
     const other = isAlone ? this.#alone?.get(place.index) : undefined
-    if (other === undefined || this.#names.has(other.name)) return undefined
+    if (other === undefined || this.#has(other.name)) return undefined
     return { recorded: inWords(other.name, other.asked), asked: inWords(place.name, asked) }
   }
 
   /** A wait that goes on and that this run has not asked for. */
   get unaskedWait(): string | undefined {
-    for (const name of this.#unasked) return name
+    for (const name of this.#unasked ?? []) return name
     return undefined
   }
 

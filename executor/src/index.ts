@@ -8,6 +8,7 @@ export {
   type ErrorCategory,
   ChangedWorkflowError,
   ChildFailedError,
+  CommitUnknownError,
   EventTimeoutError,
   ExecutionEndedError,
   ExecutionFailedError,

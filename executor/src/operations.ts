@@ -2,11 +2,12 @@
 // recorded; what is new is done, recorded, and given when it is its turn.
 import { randomUUID } from 'node:crypto'
 import type { z } from 'zod'
+import type { Current } from './activity.js'
 import { Compensations } from './compensation.js'
 import type { InstantOptions, InvokeOptions, MapOptions, MapWork, SleepOptions, StepOptions, StepScope, TransactionClient, TransactionResult, WaitOptions } from './context.js'
 import { sqlState } from './database-errors.js'
 import type { Duration } from './duration.js'
-import { ChangedWorkflowError, LeaseLostError, PermanentError, UsageError } from './errors.js'
+import { ChangedWorkflowError, CommitUnknownError, LeaseLostError, PermanentError, UsageError } from './errors.js'
 import { Given } from './given.js'
 import { checkStepName } from './history.js'
 import { keep, type Kept } from './json.js'
@@ -24,9 +25,6 @@ import { type Wanted, Waiting } from './waiting.js'
 import type { Workflow } from './workflow.js'
 
 const TRANSACTION = 'a transaction'
-
-/** How a step's function ended. */
-type Ended<Result> = { kept: Kept<Result> } | { thrown: unknown }
 
 export class Operations implements ContextOperations {
   readonly #run: Run
@@ -96,15 +94,14 @@ export class Operations implements ContextOperations {
 
   /** The promise that the handler gets. It never settles once the run is over without it. */
   #given<Result>(step: string, work: () => Promise<Result>): Promise<Result> {
-    const given: Given<Result> = Given.of(
-      new Promise<Result>((resolve, reject) => {
-        work().then(resolve, (error: unknown) => {
-          if (error === HALTED) return
-          this.#run.failures.watch(step, given, error)
-          reject(error as Error)
-        })
-      }),
-    )
+    const given: Given<Result> = new Given<Result>((resolve, reject) => {
+      work().then(resolve, (error: unknown) => {
+        if (error === HALTED) return
+        this.#run.failures.watch(step, given, error)
+        given.quiet()
+        reject(error as Error)
+      })
+    })
     return given
   }
 
@@ -132,37 +129,42 @@ export class Operations implements ContextOperations {
       this.#noteCompensation(place.name, result, options, recorded.compensated === true)
       return result
     }
-    await replay.sequence.live()
-    return await replay.activity.follow(
-      (async () => {
-        await this.#throwIfOnlyRecorded(place)
-        await support.makeDurable(this.#run)
-        this.#run.throwIfStopped()
-        const started = performance.now()
-        const ended = await this.#runFunction(place, fn, options)
-        this.#run.throwIfStopped()
-        const order = await replay.fresh(place)
-        this.#run.throwIfStopped()
-        if ('thrown' in ended) throw this.#noteFailure(place, undefined, order, started, ended.thrown)
-        this.#run.note(checkpoint(place, undefined, order, started, ended.kept.text, options?.compensate !== undefined))
-        this.#noteCompensation(place.name, ended.kept.value, options, false)
-        return ended.kept.value
-      })(),
-    )
+    const live = replay.sequence.live()
+    if (live !== undefined) await live
+    replay.activity.begin()
+    try {
+      if (this.#onlyRecorded !== undefined) await this.#throwOnlyRecorded(place)
+      await support.makeDurable(this.#run)
+      this.#run.throwIfStopped()
+      const started = performance.now()
+      let kept: Kept<Result> | undefined
+      let thrown: unknown
+      try {
+        kept = keep(await this.#runFunction(place, started, fn, options), `the result of step '${place.name}'`)
+      } catch (error) {
+        thrown = error
+      }
+      this.#run.throwIfStopped()
+      const order = await replay.fresh(place)
+      this.#run.throwIfStopped()
+      if (kept === undefined) throw this.#noteFailure(place, undefined, order, started, thrown)
+      this.#run.note(checkpoint(place, undefined, order, started, kept.text, options?.compensate !== undefined))
+      if (options !== undefined) this.#noteCompensation(place.name, kept.value, options, false)
+      return kept.value
+    } finally {
+      replay.activity.end()
+    }
   }
 
-  async #runFunction<Result>(place: Asked, fn: (scope: StepScope) => Result | Promise<Result>, options: StepOptions<Result> | undefined): Promise<Ended<Result>> {
+  async #runFunction<Result>(place: Asked, startedAt: number, fn: (scope: StepScope) => Result | Promise<Result>, options: StepOptions<Result> | undefined): Promise<Result> {
     const { activity } = this.#run.replay
-    const inside: Inside = { run: this.#run, step: place.name }
+    const inside: Inside & Current = { run: this.#run, step: place.name, startedAt }
     const work = (scope: StepScope) => callInside(inside, fn, scope)
-    const current = activity.enter(place.name)
+    activity.enter(inside)
     try {
-      const result = await (options === undefined ? work(new RunScope(this)) : runStep(place.name, work, options, () => this.signal()))
-      return { kept: keep(result, `the result of step '${place.name}'`) }
-    } catch (thrown) {
-      return { thrown }
+      return await (options === undefined ? work(new RunScope(this)) : runStep(place.name, work, options, () => this.signal()))
     } finally {
-      activity.leave(current)
+      activity.leave(inside)
       inside.run = undefined
     }
   }
@@ -203,7 +205,7 @@ export class Operations implements ContextOperations {
     await replay.sequence.live()
     return await replay.activity.follow(
       (async () => {
-        await this.#throwIfOnlyRecorded(place)
+        if (this.#onlyRecorded !== undefined) await this.#throwOnlyRecorded(place)
         await support.makeDurable(this.#run)
         this.#run.throwIfStopped()
         const started = performance.now()
@@ -211,13 +213,18 @@ export class Operations implements ContextOperations {
         let taken: { order: number; done: () => void } | undefined
         try {
           const result = await this.#commit(place, fn, async (client, kept) => {
-            taken = await replay.taken(place)
+            // A transaction that is tried again has it already.
+            taken ??= await replay.taken(place)
             await support.checkpoint(client, this.#run, checkpoint(place, TRANSACTION, taken.order, started, kept.text, false))
           })
           taken?.done()
           return result
         } catch (error) {
           if (sqlState(error) === SQLSTATE.leaseLost) this.#run.stop(new LeaseLostError(this.#run.claim.executionId))
+          if (error instanceof CommitUnknownError) {
+            this.#run.halt(error)
+            throw HALTED
+          }
           this.#run.throwIfStopped()
           const order = taken === undefined ? await replay.fresh(place) : taken.order
           const failure = this.#noteFailure(place, TRANSACTION, order, started, error)
@@ -234,25 +241,26 @@ export class Operations implements ContextOperations {
     record: (client: Parameters<Run['support']['checkpoint']>[0], kept: Kept<TransactionResult<Result>>) => Promise<void>,
   ): Promise<TransactionResult<Result>> {
     const { replay, support } = this.#run
-    const client = await support.connect()
-    const inside: Inside = { run: this.#run, step: place.name }
-    const current = replay.activity.enter(place.name)
+    const inside: Inside & Current = { run: this.#run, step: place.name, startedAt: performance.now() }
+    replay.activity.enter(inside)
     try {
-      const { value } = await inTransaction(client, {
+      const { value } = await inTransaction({
         step: place.name,
         signal: this.signal(),
+        connect: () => support.connect(),
+        fate: (transaction) => support.stepFate(this.#run, place.name, transaction),
         work: async (sql) => {
           const result = await callInside(inside, fn, sql)
           return keep((isQueryResult(result) ? null : result) as TransactionResult<Result>, `the result of step '${place.name}'`)
         },
-        beforeCommit: async (kept) => {
+        beforeCommit: async (client, kept) => {
           this.#run.throwIfStopped()
           await record(client, kept)
         },
       })
       return value
     } finally {
-      replay.activity.leave(current)
+      replay.activity.leave(inside)
       inside.run = undefined
     }
   }
@@ -304,17 +312,16 @@ export class Operations implements ContextOperations {
     const [first] = wanted
     if (this.#onlyRecorded !== undefined && first !== undefined) {
       await replay.sequence.live()
-      await replay.activity.follow(this.#throwIfOnlyRecorded(first.place))
+      await replay.activity.follow(this.#throwOnlyRecorded(first.place))
     }
     this.#run.throwIfStopped()
     return await replay.wait(wanted.map(({ place: { name, index, askedOrder }, asked, wait }) =>
       ({ name, index, asked, ...wait, ...(askedOrder === undefined ? {} : { askedOrder }) })))
   }
 
-  async #throwIfOnlyRecorded(place: Asked): Promise<void> {
-    if (this.#onlyRecorded === undefined) return
+  async #throwOnlyRecorded(place: Asked): Promise<never> {
     await this.#run.replay.fresh(place)
-    throw this.#onlyRecorded
+    throw this.#onlyRecorded ?? HALTED
   }
 }
 

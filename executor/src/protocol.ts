@@ -1,8 +1,11 @@
 // The SQL API as an executor calls it: one function here for each SQL function, and nothing else.
 import type pg from 'pg'
 import { boolArray, intArray, jsonbArray, optional, textArray, uuidArray } from './binary-array.js'
+import { COLUMN_TYPES } from './column-types.js'
+import { ANSWER_MS } from './connections.js'
 import { write } from './kill-points.js'
 import type { Checkpoint, Claim, Compensating, Ended, Failure, FailureOutcome, Job, Parking, ParkingOutcome, Report, Suspension, SuspensionOutcome } from './messages.js'
+import type { BackendTransaction, StepFate } from './transaction-fate.js'
 import type { RegisteredWorkflow } from './workflow.js'
 
 export type * from './messages.js'
@@ -294,7 +297,7 @@ export async function runJob(pool: pg.Pool, command: string, driver: string): Pr
   const client = await pool.connect()
   let failed = true
   try {
-    await client.query('begin')
+    await client.query('begin isolation level read committed')
     await client.query("select set_config('fw.job_driver', $1, true)", [driver])
     await write('job', () => client.query(command))
     await client.query('commit')
@@ -312,12 +315,36 @@ export async function checkpoint(
   execution: { executionId: string; batchId: string },
   step: Checkpoint,
 ): Promise<void> {
-  await write('fw_checkpoint', () => sql.query({
-    name: 'fw_checkpoint',
+  // Not prepared: what a step's session has prepared is gone when it is given back.
+  const query = {
     text: 'select public.fw_checkpoint($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
     values: [executorId, execution.executionId, execution.batchId, step.name, step.index, step.output ?? null, step.durationMs,
       step.asked ?? null, step.askedOrder ?? null, step.order ?? null],
-  }))
+    types: COLUMN_TYPES,
+    query_timeout: ANSWER_MS,
+  }
+  await write('fw_checkpoint', () => sql.query(query))
+}
+
+/** Whether the step of a transaction whose commit was not answered is recorded. */
+export async function stepFate(
+  sql: Queryable,
+  executorId: string,
+  execution: { executionId: string; batchId: string },
+  step: string,
+  transaction: BackendTransaction,
+): Promise<StepFate> {
+  const query = {
+    text: 'select public.fw_step_fate($1, $2, $3, $4, $5, $6)',
+    values: [executorId, execution.executionId, execution.batchId, step, transaction.pid, transaction.id],
+    rowMode: 'array' as const,
+    types: COLUMN_TYPES,
+    query_timeout: ANSWER_MS,
+  }
+  const { rows } = await sql.query<[StepFate]>(query)
+  const [row] = rows
+  if (row === undefined) throw new Error('fw_step_fate returned nothing')
+  return row[0]
 }
 
 /** Places count from 1, indexes from 0. */

@@ -1,9 +1,9 @@
 // One run of a handler beside what earlier runs have recorded: what it asks for, what it is given and when, and what becomes of the
 // run when the handler only waits, or asks for something else than before.
-import { Activity } from './activity.js'
+import { Activity, type ActivityListener } from './activity.js'
 import { type Difference, History, inWords, type Place } from './history.js'
 import type { Recorded, Wait } from './protocol.js'
-import { Sequence, type Taken, whenAtRest } from './sequence.js'
+import { Sequence, type SequenceListener, type Taken, whenAtRest } from './sequence.js'
 
 /** How a run ends that its handler does not end. */
 export type ReplayEnd = { kind: 'waiting'; waits: Wait[] } | ({ kind: 'changed' } & Difference)
@@ -22,13 +22,20 @@ export const HALTED = new Error('the run is over')
  */
 const CHANGED_AFTER_MS = 5000
 
-export class Replay {
+/** The run, as far as the replay tells it something. */
+export interface ReplayListener {
+  /** The run ends, though its handler does not. */
+  onReplayEnd(end: ReplayEnd): void
+  /** These waits begin while steps are still under way. */
+  onWaitsBegin(waits: Wait[]): void
+}
+
+export class Replay implements SequenceListener, ActivityListener {
   readonly history: History
   readonly sequence: Sequence
   readonly activity: Activity
-  readonly #onEnd: (end: ReplayEnd) => void
-  readonly #onBegin: (waits: Wait[]) => void
-  readonly #waits: Wait[] = []
+  readonly #listener: ReplayListener
+  #waits: Wait[] | undefined
   /** How many of them have begun while steps were under way. */
   #begun = 0
   /** Operations that the handler has asked for and has not been given. */
@@ -37,26 +44,19 @@ export class Replay {
   #firstNew: string | undefined
   #isOver = false
   #isHandlerDone = false
-  #isLooking = false
-  /** Changes with everything that happens. */
+  /** Turns of rest until it is decided whether something is at its end. */
+  #looks = 0
+  /** Changes with everything that happens; and as it was when the last look began. */
   #version = 0
+  #seen = 0
   #whenComplete: (() => void) | undefined
   #timer: NodeJS.Timeout | undefined
 
-  /**
-   * @param onEnd called when the run ends though its handler does not
-   * @param onBegin called with waits that begin while steps are still under way
-   */
-  constructor(recorded: readonly Recorded[], onEnd: (end: ReplayEnd) => void, onBegin: (waits: Wait[]) => void) {
+  constructor(recorded: readonly Recorded[], listener: ReplayListener) {
     this.history = new History(recorded)
-    this.sequence = new Sequence(recorded, () => {
-      this.look()
-    })
-    this.activity = new Activity(() => {
-      this.look()
-    })
-    this.#onEnd = onEnd
-    this.#onBegin = onBegin
+    this.sequence = new Sequence(recorded, this)
+    this.activity = new Activity(this)
+    this.#listener = listener
   }
 
   /** The handler was called. */
@@ -103,7 +103,7 @@ export class Replay {
   #place(name: string, isAlone: boolean): Asked {
     const place = this.history.place(name)
     const order = isAlone ? this.sequence.orderFor(place.index) : this.sequence.nextOrder
-    return order === place.index ? { ...place, isAlone } : { ...place, askedOrder: order, isAlone }
+    return { name: place.name, index: place.index, askedOrder: order === place.index ? undefined : order, isAlone }
   }
 
   /**
@@ -117,7 +117,7 @@ export class Replay {
       throw HALTED
     }
     const found = this.history.find(place.name)
-    if (found === undefined) this.#firstNew ??= inWords(place.name, asked)
+    if (found === undefined && this.#firstNew === undefined && !this.isComplete) this.#firstNew = inWords(place.name, asked)
     return found?.waiting === true ? undefined : found
   }
 
@@ -127,11 +127,11 @@ export class Replay {
     this.given()
   }
 
-  /** Resolves when it is the turn of a new result; with its place in the order where that is not the index. */
-  async fresh({ index }: Place): Promise<number | undefined> {
+  /** Resolves when it is the turn of a new result; with its place in the order. */
+  async fresh({ index }: Place): Promise<number> {
     const order = await this.sequence.fresh(index)
     this.given()
-    return order === index ? undefined : order
+    return order
   }
 
   /** As fresh(), for what must know its place before it can be seen. */
@@ -150,13 +150,14 @@ export class Replay {
   given(): void {
     this.#outstanding--
     this.#version++
+    if (this.#timer === undefined) return
     clearTimeout(this.#timer)
     this.#timer = undefined
   }
 
   /** The handler stays here: the run ends before these waits are over. */
   wait(waits: readonly Wait[]): Promise<never> {
-    this.#waits.push(...waits)
+    this.#waits = this.#waits === undefined ? [...waits] : this.#waits.concat(waits)
     this.look()
     return new Promise<never>(() => undefined)
   }
@@ -178,36 +179,46 @@ export class Replay {
     this.sequence.close(error)
   }
 
-  /** Something may be at its end: looks once the handler rests. */
+  onRest(): void {
+    this.look()
+  }
+
+  onIdle(): void {
+    this.look()
+  }
+
+  /** Something may be at its end: decides once the handler has rested for two turns. */
   look(): void {
-    if (this.#isLooking || this.#isOver) return
     // Most runs have nothing to decide.
-    if (this.#waits.length === 0 && !this.#isHandlerDone && this.sequence.nextRecorded === undefined) return
-    this.#isLooking = true
-    whenAtRest(() => {
-      const version = this.#version
-      whenAtRest(() => {
-        this.#isLooking = false
-        if (version === this.#version) this.#decide()
-        else this.look()
-      })
-    })
+    if (this.#isOver || (this.#waits === undefined && !this.#isHandlerDone && this.sequence.nextRecorded === undefined)) return
+    const isLooking = this.#looks > 0
+    this.#looks = 2
+    this.#seen = this.#version
+    if (!isLooking) whenAtRest(this)
+  }
+
+  atRest(): void {
+    if (this.#seen !== this.#version) this.#looks = 2
+    this.#seen = this.#version
+    if (--this.#looks > 0) whenAtRest(this)
+    else this.#decide()
   }
 
   #decide(): void {
     if (this.#isOver || this.sequence.isMoving) return
     if (!this.activity.isIdle) {
-      if (this.sequence.nextRecorded !== undefined || this.#begun === this.#waits.length || this.#isHandlerDone) return
+      const all = this.#waits ?? []
+      if (this.sequence.nextRecorded !== undefined || this.#begun === all.length || this.#isHandlerDone) return
       // Those that an earlier run has begun go on.
-      const waits = this.#waits.slice(this.#begun).filter(({ name }) => this.history.find(name) === undefined)
-      this.#begun = this.#waits.length
-      if (waits.length > 0) this.#onBegin(waits)
+      const waits = all.slice(this.#begun).filter(({ name }) => this.history.find(name) === undefined)
+      this.#begun = all.length
+      if (waits.length > 0) this.#listener.onWaitsBegin(waits)
       return
     }
-    const next = this.sequence.nextRecorded ?? (this.#isHandlerDone || this.#waits.length > 0 ? this.history.unaskedWait : undefined)
+    const next = this.sequence.nextRecorded ?? (this.#isHandlerDone || this.#waits !== undefined ? this.history.unaskedWait : undefined)
     if (next === undefined) {
       this.#whenComplete?.()
-      if (!this.#isHandlerDone && this.#waits.length > 0) this.#end({ kind: 'waiting', waits: this.#waits })
+      if (!this.#isHandlerDone && this.#waits !== undefined) this.#end({ kind: 'waiting', waits: this.#waits })
       return
     }
     // What was recorded next is not asked for. Where nothing else of the handler waits for us it may be about to; else it never will.
@@ -230,6 +241,6 @@ export class Replay {
     if (this.#isOver) return
     this.#isOver = true
     clearTimeout(this.#timer)
-    this.#onEnd(end)
+    this.#listener.onReplayEnd(end)
   }
 }

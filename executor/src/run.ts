@@ -3,16 +3,17 @@
 import type pg from 'pg'
 import { Compensations } from './compensation.js'
 import { deferredMs } from './defer.js'
-import { ChangedWorkflowError, type ExecutionEndedError, ExecutorStoppedError, type LeaseLostError, PermanentError } from './errors.js'
+import { ChangedWorkflowError, CommitUnknownError, type ExecutionEndedError, ExecutorStoppedError, type LeaseLostError, PermanentError } from './errors.js'
 import { Failures } from './failures.js'
 import { toJson } from './json.js'
 import type { Logger } from './logger.js'
 import { Operations } from './operations.js'
 import type { Outcome } from './outcome.js'
 import type { Checkpoint, Claim, Wait } from './protocol.js'
-import { Replay, type ReplayEnd } from './replay.js'
+import { HALTED, Replay, type ReplayEnd, type ReplayListener } from './replay.js'
 import { RunContext } from './run-context.js'
 import { type Describe, type Failed, failedBy, failedByInput } from './thrown.js'
+import type { BackendTransaction, StepFate } from './transaction-fate.js'
 import { parseInput, type Workflow } from './workflow.js'
 
 /** What a run needs of the executor around it. */
@@ -27,6 +28,8 @@ export interface RunSupport {
   checkpoint(client: pg.PoolClient, run: Run, step: Checkpoint): Promise<void>
   /** Begins waits while steps of the run are still under way. Returns at once. */
   beginWaits(run: Run, waits: readonly Wait[]): void
+  /** What became of a transaction whose commit was not answered: whether this step is recorded. */
+  stepFate(run: Run, step: string, transaction: BackendTransaction): Promise<StepFate>
   /** Says that compensations begin. Returns false when the lease is lost. */
   beginCompensation(run: Run, failed: Failed): Promise<boolean>
   /** Records that a step was compensated. Returns false when the lease is lost. */
@@ -41,13 +44,12 @@ export interface RunSupport {
   readonly redact: (text: string) => string
 }
 
-export class Run {
+export class Run implements ReplayListener {
   readonly claim: Claim
   /** Completed or failed in this run, not yet reported. Whoever reports takes them. */
   pending: Checkpoint[] = []
   readonly support: RunSupport
   readonly replay: Replay
-  readonly failures = new Failures()
   /** Made for the first step that has one, or was compensated: most runs have none. */
   compensations: Compensations | undefined
 
@@ -60,20 +62,18 @@ export class Run {
   #isHandlerDone = false
   #failure: PermanentError | undefined
   #log: Logger | undefined
+  #failures: Failures | undefined
 
   constructor(claim: Claim, workflow: Workflow, support: RunSupport) {
     this.claim = claim
     this.#workflow = workflow
     this.support = support
-    this.replay = new Replay(
-      claim.steps,
-      (end) => {
-        this.#endedByReplay(end)
-      },
-      (waits) => {
-        support.beginWaits(this, waits)
-      },
-    )
+    this.replay = new Replay(claim.steps, this)
+  }
+
+  /** Steps that have failed; most runs have none. */
+  get failures(): Failures {
+    return (this.#failures ??= new Failures())
   }
 
   /** The handler has ended, or the run has: nothing new may be asked for. */
@@ -91,6 +91,14 @@ export class Run {
     this.#stopped ??= reason
     this.replay.close(reason)
     this.#abort?.abort(reason)
+  }
+
+  /** The run ends here and now. Its handler does not hear of it: it stays where it is, for it could only do the wrong thing. */
+  halt(reason: CommitUnknownError): void {
+    this.#stopped ??= reason
+    this.replay.close(HALTED)
+    this.#abort?.abort(reason)
+    this.#finish?.({ kind: 'stopped' })
   }
 
   /** The run cannot succeed any more: no step of it starts, and its outcome is this error. */
@@ -112,7 +120,7 @@ export class Run {
     this.replay.finish()
     // Once the run was stopped, whatever its handler made of that says nothing about the execution.
     if (this.#stopped !== undefined) return { kind: this.#stopped instanceof ExecutorStoppedError ? 'stopped' : 'lost' }
-    this.failures.tellUnwatched(this.log())
+    this.#failures?.tellUnwatched(this.log())
     const ended = this.#failure === undefined ? outcome : failedBy(this.#failure, this.support.describe)
     if (ended.kind === 'changed' || (this.claim.compensating === undefined && (ended.kind !== 'failed' || this.compensations === undefined))) return ended
     return await (this.compensations ?? new Compensations()).settle(ended, this.claim, this.#workflow.policy.max_attempts, {
@@ -155,18 +163,18 @@ export class Run {
     const delayMs = deferredMs(error)
     const outcome: Outcome = delayMs === undefined ? failedBy(error, this.support.describe) : { kind: 'deferred', delayMs }
     // They run again. What a handler throws because its run is stopped is no failure of a step: nothing is forgotten then.
-    const behind = this.#stopped === undefined ? this.failures.behind(error, this.replay.history.asks) : []
+    const behind = (this.#stopped === undefined ? this.#failures?.behind(error, this.replay.history.asks) : undefined) ?? []
     for (const { checkpoint } of behind) {
       const at = this.pending.indexOf(checkpoint)
       if (at >= 0) this.pending.splice(at, 1)
       if (at < 0 || delayMs === undefined) this.pending.push({ ...checkpoint, error: JSON.stringify({ ...JSON.parse(checkpoint.error ?? '{}') as object, again: true }) })
     }
     if (outcome.kind !== 'failed') return outcome
-    const step = behind[0]?.checkpoint.name ?? this.failures.stepOf(error)
+    const step = behind[0]?.checkpoint.name ?? this.#failures?.stepOf(error)
     return step === undefined ? outcome : { ...outcome, step }
   }
 
-  #endedByReplay(end: ReplayEnd): void {
+  onReplayEnd(end: ReplayEnd): void {
     this.#isEnded = true
     if (end.kind === 'waiting') this.#finish?.(end)
     else {
@@ -175,6 +183,10 @@ export class Run {
       this.#abort?.abort(error)
       this.#finish?.({ kind: 'changed', recorded, asked, reason: error.message })
     }
+  }
+
+  onWaitsBegin(waits: Wait[]): void {
+    this.support.beginWaits(this, waits)
   }
 
   signal(): AbortSignal {
@@ -190,7 +202,7 @@ export class Run {
   }
 
   throwIfStopped(): void {
-    if (this.#stopped !== undefined) throw this.#stopped
+    if (this.#stopped !== undefined) throw this.#stopped instanceof CommitUnknownError ? HALTED : this.#stopped
     if (this.#failure !== undefined) throw this.#failure
   }
 

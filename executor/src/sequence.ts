@@ -23,53 +23,67 @@ interface Due {
   order: number
 }
 
-let resting: (() => void)[] | undefined
-
-/** Calls back once everything that can go on without the outside has gone on. One turn of the event loop for all who ask in the same. */
-export function whenAtRest(callback: () => void): void {
-  if (resting === undefined) {
-    resting = []
-    setImmediate(() => {
-      const due = resting ?? []
-      resting = undefined
-      for (const each of due) each()
-    })
-  }
-  resting.push(callback)
+/** Something that goes on once the handler rests. */
+interface Resting {
+  atRest(): void
 }
 
-export class Sequence {
+let resting: Resting[] | undefined
+
+/** Calls back once everything that can go on without the outside has gone on. One turn of the event loop for all who ask in the same. */
+export function whenAtRest(who: Resting): void {
+  if (resting === undefined) {
+    resting = []
+    setImmediate(callAll)
+  }
+  resting.push(who)
+}
+
+function callAll(): void {
+  const due = resting ?? []
+  resting = undefined
+  for (const who of due) who.atRest()
+}
+
+/** Who hears that the handler rests and nothing can be given to it. */
+export interface SequenceListener {
+  onRest(): void
+}
+
+// Most runs record one step after the other, and none before: what those do not need is made when it is needed.
+export class Sequence implements Resting {
+  readonly #listener: SequenceListener
   /** What was recorded and is to be seen next, the last first. */
-  readonly #due: Due[]
+  #due: Due[] | undefined
   /** Those who have asked for what was recorded, by name. */
-  readonly #asked = new Map<string, Turn>()
+  #asked: Map<string, Turn> | undefined
   /** Those who have asked for what has no place in the order any more: they get it at once. */
-  readonly #loose: Turn[] = []
+  #loose: Turn[] | undefined
   /** New results, in the order in which they were ready. */
-  readonly #ready: Turn[] = []
-  readonly #held: { resolve: () => void; reject: (error: Error) => void }[] = []
-  readonly #onRest: () => void
+  #ready: Turn[] | undefined
+  #held: { resolve: () => void; reject: (error: Error) => void }[] | undefined
   #last = -1
-  #until: Promise<void> | undefined
   #isMoving = true
   #closed: Error | undefined
 
-  /** @param onRest called when the handler rests and nothing can be given to it */
-  constructor(recorded: readonly Recorded[], onRest: () => void) {
-    this.#due = dueOf(recorded)
-    this.#onRest = onRest
+  constructor(recorded: readonly Recorded[], listener: SequenceListener) {
+    this.#listener = listener
+    if (recorded.length > 0) this.#due = dueOf(recorded)
   }
 
   /** The handler was called: once it rests, results are given. */
   begin(): void {
-    whenAtRest(() => {
-      this.#move()
-    })
+    whenAtRest(this)
   }
 
   /** Name of what was recorded and comes next; undefined once all of it has been seen. */
   get nextRecorded(): string | undefined {
-    return this.#due.at(-1)?.name
+    return this.#due?.at(-1)?.name
+  }
+
+  /** The handler goes on with what it was given, or something is about to be given. */
+  get isMoving(): boolean {
+    return this.#isMoving
   }
 
   /** The place that the next result takes if it is that of the step with this index. */
@@ -83,104 +97,101 @@ export class Sequence {
   }
 
   /** Resolves when it is the turn of a recorded result. */
-  async recorded(name: string, isLoose: boolean): Promise<void> {
-    await this.#turn(0, (turn) => {
-      if (isLoose) this.#loose.push(turn)
-      else this.#asked.set(name, turn)
-    })
+  recorded(name: string, isLoose: boolean): Promise<number> {
+    return this.#turn(0, isLoose ? (this.#loose ??= []) : (this.#asked ??= new Map<string, Turn>()), name)
   }
 
   /** Resolves when it is the turn of a new result; with its place in the order. */
-  async fresh(index: number): Promise<number> {
-    return await this.#turn(index, (turn) => this.#ready.push(turn))
+  fresh(index: number): Promise<number> {
+    return this.#turn(index, (this.#ready ??= []))
   }
 
   /** As fresh(), for what must know its place before it can be seen, as a transaction that records it. */
   async taken(index: number): Promise<Taken> {
     let done: () => void = () => undefined
-    const order = await this.#turn(index, (turn) => this.#ready.push({ ...turn, until: new Promise<void>((resolve) => (done = resolve)) }))
-    return { order, done }
+    const until = new Promise<void>((resolve) => (done = resolve))
+    return { order: await this.#turn(index, (this.#ready ??= []), '', until), done }
   }
 
   /** Something that the handler sees at the moment of asking, such as ctx.now(). Returns its place in the order. */
   instant(name: string, index: number, recordedOrder: number | undefined): number {
     const order = recordedOrder ?? this.orderFor(index)
     this.#last = Math.max(this.#last, order)
-    const at = this.#due.findLastIndex((due) => due.name === name)
-    if (at >= 0) this.#due.splice(at, 1)
-    if (this.#due.length === 0) this.#release()
+    const at = this.#due?.findLastIndex((due) => due.name === name) ?? -1
+    if (at >= 0) this.#due?.splice(at, 1)
+    this.#release()
     return order
   }
 
-  /** Resolves once all that was recorded has been seen: only then does anything new begin. */
-  async live(): Promise<void> {
-    if (this.#closed !== undefined) throw this.#closed
-    if (this.#due.length === 0) return
-    await new Promise<void>((resolve, reject) => {
-      this.#held.push({ resolve, reject })
+  /** Resolves once all that was recorded has been seen: only then does anything new begin. Undefined when it has been. */
+  live(): Promise<void> | undefined {
+    if (this.#closed !== undefined) return Promise.reject(this.#closed)
+    if (this.nextRecorded === undefined) return undefined
+    return new Promise<void>((resolve, reject) => {
+      (this.#held ??= []).push({ resolve, reject })
     })
   }
 
   /** Gives nothing any more; whoever waits for a turn gets this error. */
   close(error: Error): void {
     this.#closed ??= error
-    for (const { reject } of [...this.#asked.values(), ...this.#loose.splice(0), ...this.#ready.splice(0), ...this.#held.splice(0)]) reject(error)
-    this.#asked.clear()
+    for (const { reject } of [...(this.#asked?.values() ?? []), ...(this.#loose ?? []), ...(this.#ready ?? []), ...(this.#held ?? [])]) reject(error)
+    this.#asked = undefined
+    this.#loose = undefined
+    this.#ready = undefined
+    this.#held = undefined
   }
 
-  async #turn(index: number, enter: (turn: Turn) => void): Promise<number> {
-    if (this.#closed !== undefined) throw this.#closed
-    return await new Promise<number>((resolve, reject) => {
-      enter({ resolve, reject, index })
-      if (!this.#isMoving) this.#move()
+  #turn(index: number, where: Turn[] | Map<string, Turn>, name = '', until?: Promise<void>): Promise<number> {
+    if (this.#closed !== undefined) return Promise.reject(this.#closed)
+    return new Promise<number>((resolve, reject) => {
+      const turn: Turn = until === undefined ? { resolve, reject, index } : { resolve, reject, index, until }
+      if (where instanceof Map) where.set(name, turn)
+      else where.push(turn)
+      if (!this.#isMoving) this.atRest()
     })
   }
 
   /** The handler rests: gives the next result, if there is one, and comes back when the handler rests again. */
-  #move(): void {
-    this.#isMoving = this.#give()
-    const next = () => {
-      whenAtRest(() => {
-        this.#move()
+  atRest(): void {
+    const turn = this.#next()
+    this.#isMoving = turn !== undefined
+    if (turn === undefined) this.#listener.onRest()
+    else if (turn.until === undefined) whenAtRest(this)
+    else {
+      void turn.until.then(() => {
+        whenAtRest(this)
       })
     }
-    if (!this.#isMoving) this.#onRest()
-    else if (this.#until === undefined) next()
-    else void this.#until.then(next)
   }
 
-  /** The handler goes on with what it was given, or something is about to be given. */
-  get isMoving(): boolean {
-    return this.#isMoving
-  }
-
-  #give(): boolean {
-    this.#until = undefined
-    const loose = this.#loose.shift()
+  #next(): Turn | undefined {
+    const loose = this.#loose?.shift()
     if (loose !== undefined) {
       loose.resolve(-1)
-      return true
+      return loose
     }
-    const due = this.#due.at(-1)
+    const due = this.#due?.at(-1)
     if (due !== undefined) {
-      const asked = this.#asked.get(due.name)
-      if (asked === undefined) return false
-      this.#asked.delete(due.name)
-      this.#due.pop()
+      const asked = this.#asked?.get(due.name)
+      if (asked === undefined) return undefined
+      this.#asked?.delete(due.name)
+      this.#due?.pop()
       this.#last = due.order
       asked.resolve(due.order)
-      if (this.#due.length === 0) this.#release()
-      return true
+      this.#release()
+      return asked
     }
-    const ready = this.#ready.shift()
-    if (ready === undefined) return false
-    this.#last = this.orderFor(ready.index)
-    this.#until = ready.until
-    ready.resolve(this.#last)
-    return true
+    const ready = this.#ready?.shift()
+    if (ready !== undefined) {
+      this.#last = this.orderFor(ready.index)
+      ready.resolve(this.#last)
+    }
+    return ready
   }
 
   #release(): void {
+    if (this.#held === undefined || this.nextRecorded !== undefined) return
     for (const { resolve } of this.#held.splice(0)) resolve()
   }
 }

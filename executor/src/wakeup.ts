@@ -2,6 +2,7 @@
 // executor: without a listener (a pooler in transaction mode, say) it goes on polling.
 import pgListen, { type Subscriber } from 'pg-listen'
 import { z } from 'zod'
+import { COLUMN_TYPES } from './column-types.js'
 import type { Logger } from './logger.js'
 import type { Ended } from './protocol.js'
 
@@ -34,7 +35,8 @@ export class Wakeup {
     this.#options = options
     const { connectionString, logger, onWork, onBatch, onEnded, onUnmatched } = options
     this.#subscriber = pgListen.default(
-      { connectionString, application_name: 'fw listener' },
+      // It only listens, so no isolation matters to it.
+      { connectionString, application_name: 'fw listener', types: COLUMN_TYPES },
       {
         retryInterval: (attempt) => {
           // The only way to end its tries to reconnect.

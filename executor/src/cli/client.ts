@@ -1,6 +1,6 @@
 // A Client for one command.
-import pg from 'pg'
 import { Client } from '../client.js'
+import { ownPool } from '../connections.js'
 import { sqlState } from '../database-errors.js'
 import { UnknownExecutionError } from '../errors.js'
 import { databaseUrl, type DatabaseOptions, withDatabase } from './database.js'
@@ -11,8 +11,7 @@ export async function withClient<Result>(options: DatabaseOptions, work: (client
   const url = databaseUrl(options)
   // For an error that says what is wrong with the connection.
   await withDatabase(url, () => Promise.resolve())
-  const pool = new pg.Pool({ connectionString: url, max: 1, application_name: 'fw cli' })
-  pool.on('error', () => undefined)
+  const pool = ownPool({ connectionString: url, max: 1, application_name: 'fw cli' })
   try {
     return await work(new Client({ pool }))
   } catch (error) {

@@ -1,7 +1,8 @@
 // The database that a command works on: which one, and one connection to it for as long as the command needs it.
 import type { Command } from 'commander'
-import pg from 'pg'
+import type pg from 'pg'
 import type { z } from 'zod'
+import { connectOwn, ownClient } from '../connections.js'
 import { checkSchemaVersion } from '../schema-version.js'
 import { EXIT } from './exit-codes.js'
 import { CommandFailure, explainConnecting, messageOf } from './failure.js'
@@ -66,10 +67,8 @@ export async function withDatabase<Result>(
   { setUp = true }: { setUp?: boolean } = {},
 ): Promise<Result> {
   const client = newClient(url)
-  // A lost connection fails the query that is running, or the next one.
-  client.on('error', () => undefined)
   try {
-    await client.connect()
+    await connectOwn(client)
   } catch (error) {
     await client.end().catch(() => undefined)
     const { message, more } = explainConnecting(error)
@@ -84,7 +83,7 @@ export async function withDatabase<Result>(
 }
 
 function newClient(connectionString: string): pg.Client {
-  return new pg.Client({ connectionString, application_name: 'fw cli', connectionTimeoutMillis: CONNECT_WITHIN_MS })
+  return ownClient({ connectionString, application_name: 'fw cli', connectionTimeoutMillis: CONNECT_WITHIN_MS })
 }
 
 function on(client: pg.Client): Database {

@@ -6,7 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Logger, migrate as runGraphileMigrate } from 'graphile-migrate'
 import { clearAllPools } from 'graphile-migrate/dist/pg.js'
-import pg from 'pg'
+import type pg from 'pg'
+import { connectOwn, ownClient } from '../connections.js'
 import { sqlState } from '../database-errors.js'
 import { committedChain, recordedChain, refuseOtherHistory } from './chain.js'
 import { ensurePgmq } from './pgmq.js'
@@ -50,10 +51,8 @@ const MIGRATE_LOCK = '4639837259105530917'
  */
 export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
   const { connectionString, log = () => undefined, packageRoot = PACKAGE_ROOT } = options
-  const client = new pg.Client({ connectionString, application_name: 'fw migrate' })
-  // A lost connection fails the query that is running, or the next one.
-  client.on('error', () => undefined)
-  await client.connect()
+  const client = ownClient({ connectionString, application_name: 'fw migrate' })
+  await connectOwn(client)
   try {
     await lock(client, log)
     await ensurePgmq(client)

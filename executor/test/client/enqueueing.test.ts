@@ -47,6 +47,19 @@ describe('enqueue', () => {
     expect(await inputOf(await database.client.enqueue('by name', undefined, { organizationId }))).toBeNull()
   })
 
+  test.each(['\ud83d', 'A7 \ude00', 'A\0' + '7', '', 'k'.repeat(501)])('refuses an idempotency key that the database would not keep as it is, and sends nothing: %#', async (key) => {
+    const organizationId = randomUUID()
+    await expect(database.client.enqueue(order, { n: 1 }, { organizationId, idempotencyKey: key })).rejects.toThrow(UsageError)
+    await expect(database.client.enqueueMany(order, [{ n: 1 }, { n: 2 }], { organizationId, idempotencyKeys: [null, key] })).rejects.toThrow(UsageError)
+    expect(await database.query('select 1 from public.fw_workflow_executions where organization_id = $1', [organizationId])).toEqual([])
+  })
+
+  test('takes an idempotency key of 500 characters, whatever their width, and knows it again', async () => {
+    const organizationId = randomUUID()
+    const options = { organizationId, idempotencyKey: '\u{1F600}'.repeat(500) }
+    expect(await database.client.enqueue(order, { n: 1 }, options)).toBe(await database.client.enqueue(order, { n: 1 }, options))
+  })
+
   test('with the same idempotency key returns the first execution, for that workflow and organization only', async () => {
     const organizationId = randomUUID()
     const options = { organizationId, idempotencyKey: 'A7' }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { ExecutorStoppedError, SchemaVersionError, UsageError } from '../../src/errors.js'
+import { ExecutionEndedError, ExecutorStoppedError, SchemaVersionError, UsageError } from '../../src/errors.js'
 import { Executor } from '../../src/executor.js'
 import { workflow } from '../../src/workflow.js'
 import { createDatabase } from '../support/database.js'
@@ -39,6 +39,42 @@ describe('stop', () => {
     expect(executor.stats).toMatchObject({ claimed: 1, completed: 1, released: 0, inFlight: 0 })
     await untilNoSessions(database)
     expect(await database.query('select 1 from public.fw_executors where stopped_at is null')).toEqual([])
+  })
+
+  test('a cancel reaches a run while its executor is stopping, and nothing new is taken meanwhile', async () => {
+    const organizationId = await database.organization()
+    const running = gate()
+    const reasons: unknown[] = []
+    const endless = workflow({ name: 'endless until cancelled', input: z.object({}) }, async (ctx) => {
+      await ctx.step('endless', async ({ signal }) => {
+        running.open()
+        await new Promise((resolve) => {
+          signal.addEventListener('abort', resolve)
+        })
+        reasons.push(signal.reason)
+      })
+    })
+    const executor = await database.start(endless)
+    const id = await database.client.enqueue(endless, {}, { organizationId })
+    await running.opened
+    const stopped = executor.stop({ timeout: '1h' })
+    await sleep(300)
+    const later = await database.client.enqueue(endless, {}, { organizationId })
+    // It hears of both, and takes neither.
+    await database.query('update public.fw_executors set wants_work = true where stopped_at is null')
+    await database.query('select public.fw_offer_batches()')
+    await database.query("select pg_notify('fw_work', to_json($1::text)::text)", [organizationId])
+    await database.client.cancel(id, 'by Ada')
+    await stopped
+    expect(reasons).toEqual([expect.any(ExecutionEndedError)])
+    expect((reasons[0] as Error).message).toContain('by Ada')
+    expect(executor.stats).toMatchObject({ claimed: 1, ended: 1, released: 0, inFlight: 0 })
+    expect(await execution(database, id)).toMatchObject({ status: 'cancelled' })
+    await untilNoSessions(database)
+    // What was offered and not taken goes back with the next tick.
+    await database.query("update public.fw_worker_runs set claimed_at = claimed_at - interval '11 seconds' where taken_at is null")
+    await database.query('select public.fw_reap_expired_batches()')
+    expect(await execution(database, later)).toMatchObject({ status: 'queued', started_at: null })
   })
 
   test('hands back what does not finish in time: its signal fires, its steps are kept, and it costs no attempt', async () => {

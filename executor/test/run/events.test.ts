@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { EventTimeoutError } from '../../src/errors.js'
+import { EventTimeoutError, ResultTimeoutError, UsageError } from '../../src/errors.js'
 import { workflow } from '../../src/workflow.js'
 import { executorDatabase, untilStatus } from '../support/executor.js'
 
@@ -100,9 +100,88 @@ test('the first of an event and a sleep goes on, and the other is forgotten', as
   expect(await database.client.result(id)).toBe('event')
 })
 
-test.each(['', 'k'.repeat(201), 'k'.repeat(10_000)])('a key that is empty or too long is refused by both sides', async (key) => {
+test('an event that is emitted in a transaction of the caller with a snapshot older than the wait is received at once', async () => {
   const organizationId = await database.organization()
-  await expect(database.client.emit(organizationId, key, 1)).rejects.toMatchObject({ code: '22023', message: expect.stringContaining(`${key.length} characters`) as unknown })
+  await database.start(approval, { pollInterval: '1h' })
+  const caller = await database.pool.connect()
+  try {
+    for (const level of ['repeatable read', 'serializable']) {
+      await caller.query(`begin isolation level ${level}`)
+      await caller.query('select count(*) from public.fw_events')
+      const id = await database.client.enqueue(approval, {}, { organizationId })
+      await untilStatus(database, id, 'waiting')
+      await database.client.emit(organizationId, 'approved', { by: level }, { transaction: caller })
+      await caller.query('commit')
+      expect(await database.client.result(id)).toEqual({ by: level })
+      await database.query('delete from public.fw_events')
+    }
+  } finally {
+    caller.release()
+  }
+})
+
+test('two waits for one key at once receive an event each, those that came before in their order', async () => {
+  const organizationId = await database.organization()
+  const both = workflow({ name: 'both', input: z.string() }, (ctx, key) => Promise.all([ctx.waitForEvent(key), ctx.waitForEvent(key)]))
+  await database.start(both)
+  const id = await database.client.enqueue(both, 'approval', { organizationId })
+  await untilStatus(database, id, 'waiting')
+  await database.client.emit(organizationId, 'approval', 'of the first person')
+  await expect(database.client.result(id, { timeout: '500ms' })).rejects.toThrow(ResultTimeoutError)
+  await database.client.emit(organizationId, 'approval', 'of the second person')
+  expect(await database.client.result(id)).toEqual(['of the first person', 'of the second person'])
+  for (const item of [1, 2]) {
+    await database.client.emit(organizationId, 'earlier', item)
+    // Ids of one millisecond have no order before Postgres 18.
+    await new Promise((resolve) => setTimeout(resolve, 3))
+  }
+  expect(await database.client.result(await database.client.enqueue(both, 'earlier', { organizationId }))).toEqual([1, 2])
+})
+
+test('a loop of waits receives every event once, in order, also those that come while it runs', async () => {
+  const organizationId = await database.organization()
+  const loop = workflow({ name: 'loop', input: z.int() }, async (ctx, count) => {
+    const items: unknown[] = []
+    for (let at = 0; at < count; at++) items.push(await ctx.waitForEvent('item'))
+    return items
+  })
+  await database.start(loop)
+  const expected = Array.from({ length: 60 }, (_, at) => at)
+  for (const item of expected.slice(0, 30)) await database.client.emit(organizationId, 'item', item)
+  const id = await database.client.enqueue(loop, 60, { organizationId })
+  for (const item of expected.slice(30)) await database.client.emit(organizationId, 'item', item)
+  const items = (await database.client.result(id)) as number[]
+  expect(items.toSorted((a, b) => a - b)).toEqual(expected)
+})
+
+const BROKEN = ['\ud83d', 'order \ude00', 'a\0b']
+test.each(BROKEN)('a key with half of a surrogate pair or U+0000 is refused before anything is sent: %j', async (key) => {
+  const organizationId = await database.organization()
+  await expect(database.client.emit(organizationId, key, 1)).rejects.toThrow(UsageError)
+  expect(await database.query('select 1 from public.fw_events where organization_id = $1', [organizationId])).toEqual([])
+  const wrong = workflow({ name: 'broken key', input: nothing }, (ctx) => ctx.waitForEvent(key))
+  const executor = await database.start(wrong)
+  const id = await database.client.enqueue(wrong, {}, { organizationId })
+  await expect(database.client.result(id)).rejects.toThrow(/half of a surrogate pair/)
+  await executor.stop()
+})
+
+test('the length of a key counts characters, as the database does: 200 emoji are received', async () => {
+  const organizationId = await database.organization()
+  const key = '\u{1F600}'.repeat(200)
+  const long = workflow({ name: 'long key', input: nothing }, (ctx) => ctx.waitForEvent(key, { name: 'long' }))
+  await database.start(long)
+  const id = await database.client.enqueue(long, {}, { organizationId })
+  await untilStatus(database, id, 'waiting')
+  await database.client.emit(organizationId, key, 'received')
+  expect(await database.client.result(id)).toBe('received')
+  await expect(database.client.emit(organizationId, `${key}k`)).rejects.toThrow('1 to 200 characters, not 201')
+})
+
+test.each(['', 'k'.repeat(201), 'k'.repeat(10_000)])('a key that is empty or too long is refused by all sides', async (key) => {
+  const organizationId = await database.organization()
+  await expect(database.client.emit(organizationId, key, 1)).rejects.toThrow(`1 to 200 characters, not ${key.length}`)
+  await expect(database.query('select public.fw_emit_event($1, $2)', [organizationId, key])).rejects.toMatchObject({ code: '22023', message: expect.stringContaining(`${key.length} characters`) as unknown })
   const wrong = workflow({ name: 'wrong key', input: nothing }, (ctx) => ctx.waitForEvent(key))
   const executor = await database.start(wrong)
   const id = await database.client.enqueue(wrong, {}, { organizationId })

@@ -15,7 +15,21 @@ export interface Proxy {
   close: () => Promise<void>
 }
 
-export async function startProxy(databaseUrl: string): Promise<Proxy> {
+/**
+ * What becomes of something that an executor sends. 'refuse': it never arrives, and both sides see the connection closed. 'answer': it
+ * arrives, its answer does not, and both sides see the connection closed. 'lose' and 'lose answer' are the same without that anybody sees it.
+ */
+export type Fault = 'refuse' | 'answer' | 'lose' | 'lose answer'
+
+export interface Sender {
+  /** application_name of the session. */
+  application: string
+  /** What the test has noted of this session. */
+  note: string
+}
+
+/** @param faultFor asked about everything that is sent to the database, as latin1; undefined lets it through */
+export async function startProxy(databaseUrl: string, faultFor: (sent: string, by: Sender) => Fault | undefined = () => undefined): Promise<Proxy> {
   const target = new URL(databaseUrl)
   const sockets = new Set<Socket>()
   let attempts = 0
@@ -36,8 +50,19 @@ export async function startProxy(databaseUrl: string): Promise<Proxy> {
     add(far)
     near.on('close', () => far.destroy())
     far.on('close', () => near.destroy())
-    near.on('data', (data) => far.write(data))
-    far.on('data', (data) => near.write(data))
+    let fault: Fault | undefined
+    let sender: Sender | undefined
+    near.on('data', (data) => {
+      const sent = data.toString('latin1')
+      sender ??= { application: /application_name\0([^\0]*)/.exec(sent)?.[1] ?? '', note: '' }
+      fault ??= faultFor(sent, sender)
+      if (fault === 'refuse') far.destroy()
+      else if (fault !== 'lose') far.write(data)
+    })
+    far.on('data', (data) => {
+      if (fault === 'answer') far.destroy()
+      else if (fault === undefined) near.write(data)
+    })
     if (state === 'silent') near.pause()
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

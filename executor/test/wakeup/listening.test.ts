@@ -24,6 +24,7 @@ function listener(connectionString: string) {
     onWork: (organizationId) => heard.push(`work ${organizationId ?? 'of anyone'}`),
     onBatch: (batchId) => heard.push(`batch ${batchId}`),
     onEnded: ({ executionId, reason }) => heard.push(`ended ${executionId}: ${reason}`),
+    onUnmatched: () => heard.push('events'),
   })
   wakeups.push(wakeup)
   return { wakeup, heard }

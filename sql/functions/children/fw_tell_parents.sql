@@ -25,6 +25,15 @@ begin
   if v_parents is null then
     return;
   end if;
+  if current_setting('transaction_isolation') <> 'read committed' then
+    -- Its snapshot is older than the locks: a sibling that has finished since would look as if it went on, and the last two would each
+    -- take the other for the last. So the siblings are locked, and one that was told since fails this with 40001, to be tried again.
+    perform from public.fw_execution_steps s
+    join unnest(v_parents, v_groups) as g (parent_id, wait_group) on s.execution_id = g.parent_id and s.wait_group = g.wait_group
+    where s.status = 'waiting'
+    order by s.execution_id, s.node_id
+    for update of s;
+  end if;
   -- As many of a map as have finished become visible.
   with next as (
     select h.execution_id, h.node_id, h.child_id

@@ -5,7 +5,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   c_most_tries constant integer := 100;
-  c_again constant text := 'FW000';
+  c_again constant text := 'FW009';
   v_reason constant text := 'cancelled' || coalesce(': ' || nullif(btrim(p_reason), ''), '');
   v_ids uuid[];
   v_reasons text[];
@@ -46,7 +46,7 @@ begin
         raise exception using errcode = c_again;
       end if;
       return v_ended;
-    exception when sqlstate 'FW000' then
+    exception when sqlstate 'FW009' then
       perform pg_sleep(0.01 * random());
     end;
   end loop;

@@ -15,7 +15,7 @@ begin
   select array_agg(l.execution_id), array_agg(l.execution_id) filter (where l.status = 'running'),
     array_agg(l.batch_id) filter (where l.status = 'running')
   into v_ids, v_running, v_running_batches
-  from public.fw_lock_executions(p_execution_ids, false) l
+  from public.fw_lock_executions(p_execution_ids, false, true) l
   where not l.is_compensating;
   if v_ids is null then
     return;

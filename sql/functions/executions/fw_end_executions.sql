@@ -25,7 +25,7 @@ declare
 begin
   select array_agg(l.execution_id), array_agg(l.status), array_agg(l.batch_id), array_agg(l.execution_id) filter (where l.deadline_at <= public.fw_now())
   into v_locked, v_locked_statuses, v_locked_batches, v_late
-  from public.fw_lock_executions(p_execution_ids, true) l;
+  from public.fw_lock_executions(p_execution_ids, true, p_late_ids is null) l;
   if p_late_ids is not null then
     -- Each with all that work for it, or not at all: where one was born, or claimed, before the locks were held, it is left to the
     -- next look. Whose message somebody has deleted holds up nothing. A statement of its own, which sees what is committed now.

@@ -1,4 +1,4 @@
-create or replace function public.fw_lock_executions(p_execution_ids uuid[], p_with_parents boolean)
+create or replace function public.fw_lock_executions(p_execution_ids uuid[], p_with_parents boolean, p_with_claimed boolean default false)
 returns table (execution_id uuid, status public.fw_execution_status, batch_id uuid, deadline_at timestamptz, is_compensating boolean)
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -29,13 +29,15 @@ begin
       where p_with_parents and e.id = any (p_execution_ids))
     order by q.msg_id
     for update of q);
-  -- What was claimed meanwhile runs in a batch that is not locked. A report that holds it waits for these messages, so it is not
-  -- waited for: its executions are left to the next look.
-  v_batches := v_batches || array(
-    select r.id from public.fw_worker_runs r
-    where r.finished_at is null and r.id <> all (v_batches)
-      and r.id in (select e.batch_id from public.fw_workflow_executions e where e.id = any (p_execution_ids) and e.status = 'running')
-    for no key update of r skip locked);
+  -- What was claimed meanwhile runs in a batch that is not locked: it is left to the next look, or its batch is locked now. But a
+  -- report that holds this waits for these messages, so it is not waited for.
+  if p_with_claimed then
+    v_batches := v_batches || array(
+      select r.id from public.fw_worker_runs r
+      where r.finished_at is null and r.id <> all (v_batches)
+        and r.id in (select e.batch_id from public.fw_workflow_executions e where e.id = any (p_execution_ids) and e.status = 'running')
+      for no key update of r skip locked);
+  end if;
   -- Those that were redriven by hand may have a dead letter still, which goes when they end.
   perform from pgmq.q_workflow_dlq d
   where d.msg_id in (select e.dlq_msg_id from public.fw_workflow_executions e where e.id = any (p_execution_ids) and e.dlq_msg_id is not null)
@@ -50,5 +52,5 @@ begin
     for no key update of e;
 end
 $$;
-comment on function public.fw_lock_executions(uuid[], boolean) is
-  'Internal: locks those of these executions that are live, for somebody who is not their executor: the batches in which they run, their messages (p_with_parents: also those of the executions that wait for them), and the executions. Returns what it has locked, as it is now; not what was claimed while it waited and is being reported at this moment.';
+comment on function public.fw_lock_executions(uuid[], boolean, boolean) is
+  'Internal: locks those of these executions that are live, for somebody who is not their executor: the batches in which they run, their messages (p_with_parents: also those of the executions that wait for them), and the executions. Returns what it has locked, as it is now; not what was claimed while it waited (p_with_claimed: only if that is being reported at this moment).';
