@@ -13,13 +13,13 @@ import type { Program } from './program.js'
 import { show } from './values.js'
 
 const LEASE_SECONDS = 2
-const PLACES = ['stop', 'stop', 'begin', 'end', 'ask', 'see', 'fail', 'step', 'step done', 'booked', ''].concat(
+const PLACES = ['stop', 'stop', 'begin', 'end', 'ask', 'see', 'fail', 'step', 'step done', 'booked'].concat(
   ...KILL_POINTS.filter((point) => !/executor|jobs|job$|compensation|progress/.test(point)).map((point) => [`${point}:before`, `${point}:after`]))
-/** How likely it is, at each look, that a lease runs out and that an execution is cancelled. */
-const LOSES = 0.6
-const CANCELS = 0.05
-/** How long executors live, in milliseconds: at least this, and up to so much more. */
-const LIFE = [100, 1200] as const
+/** A lease runs out each time that so many steps were recorded, and an execution is cancelled now and then at a look. */
+const STEPS_PER_LOSS = 30
+const CANCELS = 0.03
+/** How many places executors live for: at least this, and up to so many more. */
+const LIFE = [200, 4000] as const
 const PROCESSES = 2
 /** Nothing has changed for so long: it hangs. */
 const HANGS_MS = 45_000
@@ -72,7 +72,7 @@ export class Crowd {
       const file = path.join(this.#folder, `${this.#files.length}-${Math.floor(this.#random() * 1e9)}.jsonl`)
       this.#files.push(file)
       const life = LIFE[0] + this.#random() * LIFE[1]
-      const child = this.#database.spawn('../random/process.ts', { JOURNAL: file, LIFE: String(life), DEATH: PLACES[Math.floor(this.#random() * PLACES.length)] ?? '' })
+      const child = this.#database.spawn('../random/process.ts', { JOURNAL: file, LIFE: String(Math.floor(life)), DEATH: PLACES[Math.floor(this.#random() * PLACES.length)] ?? '' })
       this.#living.push(child)
       await new Promise((resolve) => child.once('exit', resolve))
       this.#living = this.#living.filter((each) => each !== child)
@@ -86,6 +86,7 @@ export class Crowd {
     const database = this.#database
     const emitted = new Set<string>()
     let serial = 0
+    let steps = 0
     let changed = { at: performance.now(), what: '' }
     for (;;) {
       const waits = await database.query<{ id: string; node: string; key: string }>(
@@ -96,7 +97,9 @@ export class Crowd {
         emitted.add(`${id} ${node}`)
         await database.client.emit(organizationId, key, { serial: ++serial, key })
       }
-      if (this.#random() < LOSES) await this.#loseOne(organizationId)
+      const [recorded] = await database.query<{ steps: number }>(
+        "select count(*)::int as steps from public.fw_execution_steps where organization_id = $1 and status <> 'waiting'", [organizationId])
+      for (; steps + STEPS_PER_LOSS <= (recorded?.steps ?? 0); steps += STEPS_PER_LOSS) await this.#loseOne(organizationId)
       if (this.#random() < CANCELS) await this.#cancelOne(organizationId)
       const states = await database.query<{ status: string; count: string; runs: string }>(
         `select status::text, count(*), (select count(*) from public.fw_worker_runs)::text as runs from public.fw_workflow_executions
