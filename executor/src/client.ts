@@ -254,6 +254,20 @@ export class Client {
   }
 
   /**
+   * Makes an execution fail for good, be it queued, waiting or running: what it has completed is compensated first, then it is
+   * dead-lettered with the reason, from where it can be put back. Its children are cancelled; handlers that run are aborted.
+   * @param reason kept with the execution and in its dead letter; not empty
+   * @returns false when it had finished, or begun to compensate, before
+   * @throws UsageError for an empty reason; an error with code FW003 when there is no such execution
+   * @example await client.fail(id, 'the order was withdrawn')
+   */
+  async fail(id: string, reason: string): Promise<boolean> {
+    if (reason.trim() === '') throw new UsageError('the reason is empty: say why the execution is to fail')
+    const { rows } = await this.#pool.query<{ failed: boolean }>('select public.fw_fail_execution($1, $2) as failed', [id, reason])
+    return rows[0]?.failed ?? false
+  }
+
+  /**
    * Lets an execution that waits for its next run go on from one of its steps, as when it is parked because its code was changed: the step, and
    * all that was asked for or seen after it, happens again; children that still run for it are cancelled. What came before stays.
    * @param step name of the step, as recorded

@@ -1,8 +1,9 @@
-// Undoing what an execution has done: the compensations of its completed steps, the last one first, once it has failed or was
-// cancelled for good. Each is recorded when it has run, so after a crash the next run goes on where this one ended.
+// Undoing what an execution has done, once the database has decided that it has failed or is cancelled for good: the run meets the
+// recorded steps again to find their compensations, and runs those, the last step first. Each is recorded when it has run, so after a
+// crash the next run, on any executor, goes on where this one ended.
 import type { CompensateOptions, StepScope } from './context.js'
 import { ERROR_CATEGORIES, ExecutorStoppedError, LeaseLostError } from './errors.js'
-import type { Claim, Compensating } from './protocol.js'
+import type { Claim, Compensating, Recorded } from './protocol.js'
 import type { Outcome } from './outcome.js'
 import { runStep } from './step-attempts.js'
 import type { Failed } from './thrown.js'
@@ -15,10 +16,6 @@ export interface Compensation {
 
 /** What it needs of the run. */
 export interface CompensationSupport {
-  /** Resolves when what was completed is durable; rejects when the lease is lost. */
-  makeDurable(): Promise<void>
-  /** Says that compensations begin; from then on runs of the execution only compensate. False when the lease is lost. */
-  begin(failed: Failed): Promise<boolean>
   /** Records that a step was compensated. False when the lease is lost. */
   record(step: string): Promise<boolean>
   /** Fires when the run must stop. */
@@ -27,64 +24,77 @@ export interface CompensationSupport {
 }
 
 export class Compensations {
-  /** In the order in which their steps were completed. */
-  readonly #due: Compensation[] = []
-  /** Steps that were compensated, in this run or before. */
-  readonly #done: string[] = []
+  readonly #found = new Map<string, Compensation>()
+  /** Steps of which it was recorded that they can be undone, and that have not been met yet. */
+  readonly #missing: Set<string>
+  readonly #isKnown: boolean
 
+  /** @param steps what earlier runs have recorded */
+  constructor(steps: readonly Recorded[]) {
+    this.#missing = new Set(steps.flatMap(({ name, compensable, compensated }) => (compensable === true && compensated !== true ? name : [])))
+    // Executors of older versions have not recorded which can be undone: only the end of the handler shows that there are no more.
+    this.#isKnown = steps.some(({ compensable }) => compensable)
+  }
+
+  /** All that can be undone has been met: what else the handler would do does not matter. */
+  get isComplete(): boolean {
+    return this.#isKnown && this.#missing.size === 0
+  }
+
+  /** The run has met a completed step again, which says how it is undone. */
   add(compensation: Compensation): void {
-    this.#due.push(compensation)
+    this.#found.set(compensation.step, compensation)
+    this.#missing.delete(compensation.step)
   }
 
-  /** Of an earlier run; called in the order of the steps, while the last one was compensated first. */
-  noteDone(step: string): void {
-    this.#done.unshift(step)
-  }
-
-  /** Compensates when an outcome is a failure for good, or that was said before. Returns what the outcome becomes by that. */
-  async settle(outcome: Outcome, claim: Claim, maxAttempts: number, support: CompensationSupport): Promise<Outcome> {
-    const failed = claim.compensating === undefined ? outcome : failedBefore(claim.compensating)
-    if (failed.kind !== 'failed' || outcome.kind === 'lost' || outcome.kind === 'stopped') return outcome
-    if (claim.compensating === undefined) {
-      if (this.#due.length === 0 || (!failed.permanent && claim.attempt < maxAttempts)) return outcome
-    }
+  /**
+   * Compensates what the run has met, whatever became of its handler.
+   * @param outcome how the run has ended
+   * @param compensating what the database has decided
+   * @returns what was decided, which ends the execution; or why not all could be compensated
+   */
+  async settle(outcome: Outcome, claim: Claim, compensating: Compensating, support: CompensationSupport): Promise<Outcome> {
+    if (outcome.kind === 'lost' || outcome.kind === 'stopped' || outcome.kind === 'changed') return outcome
     try {
-      await support.makeDurable()
-      return await this.#run(failed, claim.executionId, support)
+      return await this.#run(claim, compensating, support)
     } catch (error) {
       // What was begun goes on in the next run.
       return { kind: error instanceof ExecutorStoppedError ? 'stopped' : 'lost' }
     }
   }
 
-  async #run(failed: Failed, executionId: string, support: CompensationSupport): Promise<Failed> {
-    const hold = (isHeld: boolean) => {
+  async #run({ executionId, steps }: Claim, compensating: Compensating, support: CompensationSupport): Promise<Failed> {
+    const decided = { kind: 'failed', error: compensating.error, category: categoryOf(compensating), permanent: true } as const
+    for (const { name, compensable } of lastFirst(steps)) {
+      const compensation = this.#found.get(name)
+      if (compensation === undefined) {
+        if (compensable !== true) continue
+        // Other executors may have other code. What was done before this step is not undone before it is.
+        return { ...decided, error: `the compensation of '${name}' was not found: the code has none, or does not come to this step any more`, permanent: false }
+      }
+      try {
+        await runStep(`compensation of ${name}`, compensation.run, { retry: {}, ...compensation.options }, () => support.signal())
+      } catch (error) {
+        support.signal().throwIfAborted()
+        return { ...decided, error: `${decided.error}; the compensation of '${name}' failed: ${support.describe(error)}` }
+      }
+      const isHeld = await support.record(name)
       support.signal().throwIfAborted()
       if (!isHeld) throw new LeaseLostError(executionId)
     }
-    if (this.#due.length > 0) hold(await support.begin(failed))
-    for (let next = this.#due.at(-1); next !== undefined; next = this.#due.at(-1)) {
-      try {
-        await runStep(`compensation of ${next.step}`, next.run, { retry: {}, ...next.options }, () => support.signal())
-      } catch (error) {
-        support.signal().throwIfAborted()
-        return this.#told(failed, `; the compensation of '${next.step}' failed: ${support.describe(error)}`)
-      }
-      hold(await support.record(next.step))
-      this.#due.pop()
-      this.#done.push(next.step)
-    }
-    return this.#told(failed, '')
-  }
-
-  #told(failed: Failed, trouble: string): Failed {
-    const done = this.#done.length === 0 ? '' : `; compensated: ${this.#done.join(', ')}`
-    const left = this.#due.length === 0 ? '' : `; not compensated: ${this.#due.map(({ step }) => step).toReversed().join(', ')}`
-    return { ...failed, error: `${failed.error}${trouble}${done}${left}`, permanent: true }
+    return decided
   }
 }
 
-/** Why an execution is compensated, as it was said when that began. */
-function failedBefore({ error, category }: Compensating): Failed {
-  return { kind: 'failed', error, category: ERROR_CATEGORIES.find((known) => known === category) ?? 'RUNTIME', permanent: true }
+/** Steps that were not compensated yet, those first whose results the handler saw last. */
+function lastFirst(steps: readonly Recorded[]): Recorded[] {
+  return steps.filter(({ compensated }) => compensated !== true).sort((a, b) => placeOf(b) - placeOf(a) || b.index - a.index)
+}
+
+function placeOf({ order, index }: Recorded): number {
+  return order === undefined || order === -1 ? index : order
+}
+
+function categoryOf({ category }: Compensating): Failed['category'] {
+  return ERROR_CATEGORIES.find((known) => known === category) ?? 'RUNTIME'
 }

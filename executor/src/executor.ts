@@ -126,8 +126,6 @@ export class Executor {
       },
       stepFate: (run, step, transaction) =>
         inReadCommitted(this.#pool, (sql) => protocol.stepFate(sql, this.#id, run.claim, step, transaction)),
-      beginCompensation: (run, { error, category }) =>
-        untilAnswered(run, () => protocol.beginCompensation(this.#lanePool, this.#id, run.claim, error, category)),
       recordCompensation: (run, step) => untilAnswered(run, () => protocol.recordCompensation(this.#lanePool, this.#id, run.claim, step)),
       noteProgress: (run, fraction, text) => {
         this.#progress.note(run, fraction, text)

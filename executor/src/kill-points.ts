@@ -11,7 +11,6 @@ export const KILL_POINTS = [
   'fw_suspend',
   'fw_begin_waits',
   'fw_park',
-  'fw_begin_compensation',
   'fw_record_compensation',
   'fw_set_progress',
   'fw_release',

@@ -12,12 +12,12 @@ export interface Claim {
   input: unknown
   /** What earlier runs have recorded, in the order of their steps. */
   steps: Recorded[]
-  /** The execution has failed or was cancelled for good, and what its steps have done is to be compensated. */
+  /** It is decided that the execution ends without success: the run only compensates what its steps have done. */
   compensating?: Compensating
 }
 
 export interface Compensating {
-  /** How it ends then: failed or cancelled. */
+  /** How it ends then: failed, timed_out or cancelled. */
   status: string
   error: string
   category: string | null
@@ -49,6 +49,8 @@ export interface Recorded {
   /** Of a child that did not complete. */
   child?: { id: string; status: string; error?: string; category?: string }
   compensated?: true
+  /** It was recorded with a compensation. */
+  compensable?: boolean
 }
 
 /** A sleep, or a wait for an event or a child. */

@@ -3,11 +3,10 @@
 import { randomUUID } from 'node:crypto'
 import type { z } from 'zod'
 import type { Current } from './activity.js'
-import { Compensations } from './compensation.js'
 import type { InstantOptions, InvokeOptions, MapOptions, MapWork, SleepOptions, StepOptions, StepScope, TransactionClient, TransactionResult, WaitOptions } from './context.js'
 import { sqlState } from './database-errors.js'
 import type { Duration } from './duration.js'
-import { ChangedWorkflowError, CommitUnknownError, LeaseLostError, PermanentError, UsageError } from './errors.js'
+import { ChangedWorkflowError, CommitUnknownError, LeaseLostError, UsageError } from './errors.js'
 import { Given } from './given.js'
 import { checkStepName } from './history.js'
 import { keep, type Kept } from './json.js'
@@ -28,15 +27,11 @@ const TRANSACTION = 'a transaction'
 
 export class Operations implements ContextOperations {
   readonly #run: Run
-  /** In a run that only compensates: what is thrown at whatever was not recorded. */
-  readonly #onlyRecorded: PermanentError | undefined
   /** Made for handlers that wait: most do not. */
   #waiting: Waiting | undefined
 
   constructor(run: Run) {
     this.#run = run
-    const { compensating } = run.claim
-    if (compensating !== undefined) this.#onlyRecorded = new PermanentError(compensating.error)
   }
 
   signal(): AbortSignal {
@@ -114,6 +109,7 @@ export class Operations implements ContextOperations {
 
   /** Unless something may be asked for now. */
   #throwUnlessOpen(name: string): void {
+    if (this.#run.isUndoing) throw new UsageError(`step '${name}' was started while the execution is undone; a compensation starts no step`)
     if (this.#run.replay.isOver && !this.#run.isHandlerDone) throw HALTED
     const around = stepAround(this.#run)
     if (around !== undefined) throw new UsageError(`step '${name}' was started within step '${around}'; steps follow each other, or run side by side`)
@@ -126,14 +122,14 @@ export class Operations implements ContextOperations {
     if (recorded !== undefined) {
       await replay.turnOf(recorded)
       const result = this.#resultOf<Result>(place, recorded)
-      this.#noteCompensation(place.name, result, options, recorded.compensated === true)
+      this.#metAgain(place, recorded, result, options)
       return result
     }
+    if (this.#run.compensations !== undefined) return await replay.stay()
     const live = replay.sequence.live()
     if (live !== undefined) await live
     replay.activity.begin()
     try {
-      if (this.#onlyRecorded !== undefined) await this.#throwOnlyRecorded(place)
       await support.makeDurable(this.#run)
       this.#run.throwIfStopped()
       const started = performance.now()
@@ -149,7 +145,6 @@ export class Operations implements ContextOperations {
       this.#run.throwIfStopped()
       if (kept === undefined) throw this.#noteFailure(place, undefined, order, started, thrown)
       this.#run.note(checkpoint(place, undefined, order, started, kept.text, options?.compensate !== undefined))
-      if (options !== undefined) this.#noteCompensation(place.name, kept.value, options, false)
       return kept.value
     } finally {
       replay.activity.end()
@@ -188,11 +183,17 @@ export class Operations implements ContextOperations {
     return error as Error
   }
 
-  #noteCompensation<Result>(step: string, result: Result, options: StepOptions<Result> | undefined, isDone: boolean): void {
-    const compensate = options?.compensate
-    const run = this.#run
-    if (isDone) (run.compensations ??= new Compensations()).noteDone(step)
-    else if (compensate !== undefined) (run.compensations ??= new Compensations()).add({ step, run: (scope) => compensate(result, scope), options: options?.compensateOptions ?? {} })
+  /** A completed step that was recorded. If the run only compensates, it learns here how to undo it. */
+  #metAgain<Result>(place: Asked, recorded: Recorded, result: Result, { compensate, compensateOptions = {} }: StepOptions<Result> = {}): void {
+    if (compensate === undefined) return
+    const { compensations } = this.#run
+    if (compensations !== undefined) {
+      compensations.add({ step: place.name, run: (scope) => compensate(result, scope), options: compensateOptions })
+      if (compensations.isComplete) this.#run.compensate()
+    } else if (recorded.compensable !== true) {
+      // Recorded by an executor of an older version, or before the step got its compensation.
+      this.#run.note(checkpoint(place, undefined, recorded.order, performance.now(), keep(result, `the result of step '${place.name}'`).text, true))
+    }
   }
 
   async #transaction<Result>(place: Asked, fn: (sql: TransactionClient) => Promise<Result>): Promise<TransactionResult<Result>> {
@@ -202,10 +203,10 @@ export class Operations implements ContextOperations {
       await replay.turnOf(recorded)
       return this.#resultOf(place, recorded)
     }
+    if (this.#run.compensations !== undefined) return await replay.stay()
     await replay.sequence.live()
     return await replay.activity.follow(
       (async () => {
-        if (this.#onlyRecorded !== undefined) await this.#throwOnlyRecorded(place)
         await support.makeDurable(this.#run)
         this.#run.throwIfStopped()
         const started = performance.now()
@@ -274,10 +275,9 @@ export class Operations implements ContextOperations {
       const recorded = replay.recorded(place, INSTANTS[kind])
       const order = replay.sequence.instant(place.name, place.index, recorded === undefined ? undefined : (recorded.order ?? recorded.index))
       if (recorded !== undefined) return recorded.output as Value
-      if (this.#onlyRecorded !== undefined) throw this.#onlyRecorded
       this.#run.throwIfStopped()
       const { value, text } = keep(make(), kind)
-      this.#run.note(checkpoint(place, INSTANTS[kind], order, performance.now(), text, false))
+      if (this.#run.compensations === undefined) this.#run.note(checkpoint(place, INSTANTS[kind], order, performance.now(), text, false))
       return value
     } catch (error) {
       // There is no promise that could stay open.
@@ -309,19 +309,10 @@ export class Operations implements ContextOperations {
   /** The handler stays here; the run ends when nothing else of it goes on. */
   async #wait(wanted: readonly Wanted[]): Promise<never> {
     const { replay } = this.#run
-    const [first] = wanted
-    if (this.#onlyRecorded !== undefined && first !== undefined) {
-      await replay.sequence.live()
-      await replay.activity.follow(this.#throwOnlyRecorded(first.place))
-    }
+    if (this.#run.compensations !== undefined) return await replay.stay()
     this.#run.throwIfStopped()
     return await replay.wait(wanted.map(({ place: { name, index, askedOrder }, asked, wait }) =>
       ({ name, index, asked, ...wait, ...(askedOrder === undefined ? {} : { askedOrder }) })))
-  }
-
-  async #throwOnlyRecorded(place: Asked): Promise<never> {
-    await this.#run.replay.fresh(place)
-    throw this.#onlyRecorded ?? HALTED
   }
 }
 

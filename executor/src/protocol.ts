@@ -192,24 +192,6 @@ export async function park(sql: Queryable, executorId: string, parkings: readonl
   return outcomes
 }
 
-/** Says that the compensations of an execution begin. Returns false when its lease is lost. */
-export async function beginCompensation(
-  sql: Queryable,
-  executorId: string,
-  { executionId, batchId }: { executionId: string; batchId: string },
-  error: string,
-  category: string,
-): Promise<boolean> {
-  const { rows } = await write('fw_begin_compensation', () => sql.query<{ begun: boolean }>('select public.fw_begin_compensation($1, $2, $3, $4, $5) as begun', [
-    executorId,
-    executionId,
-    batchId,
-    error,
-    category,
-  ]))
-  return rows[0]?.begun === true
-}
-
 /** Records that a step was compensated. Returns false when the lease is lost. */
 export async function recordCompensation(
   sql: Queryable,

@@ -3,7 +3,7 @@
 import type pg from 'pg'
 import { Compensations } from './compensation.js'
 import { deferredMs } from './defer.js'
-import { ChangedWorkflowError, CommitUnknownError, type ExecutionEndedError, ExecutorStoppedError, type LeaseLostError, PermanentError } from './errors.js'
+import { ChangedWorkflowError, CommitUnknownError, type ExecutionEndedError, ExecutorStoppedError, type LeaseLostError, type PermanentError } from './errors.js'
 import { Failures } from './failures.js'
 import { toJson } from './json.js'
 import type { Logger } from './logger.js'
@@ -12,7 +12,7 @@ import type { Outcome } from './outcome.js'
 import type { Checkpoint, Claim, Wait } from './protocol.js'
 import { HALTED, Replay, type ReplayEnd, type ReplayListener } from './replay.js'
 import { RunContext } from './run-context.js'
-import { type Describe, type Failed, failedBy, failedByInput } from './thrown.js'
+import { type Describe, failedBy, failedByInput } from './thrown.js'
 import type { BackendTransaction, StepFate } from './transaction-fate.js'
 import { parseInput, type Workflow } from './workflow.js'
 
@@ -30,8 +30,6 @@ export interface RunSupport {
   beginWaits(run: Run, waits: readonly Wait[]): void
   /** What became of a transaction whose commit was not answered: whether this step is recorded. */
   stepFate(run: Run, step: string, transaction: BackendTransaction): Promise<StepFate>
-  /** Says that compensations begin. Returns false when the lease is lost. */
-  beginCompensation(run: Run, failed: Failed): Promise<boolean>
   /** Records that a step was compensated. Returns false when the lease is lost. */
   recordCompensation(run: Run, step: string): Promise<boolean>
   /** Notes how far the run is. Returns at once. */
@@ -50,8 +48,8 @@ export class Run implements ReplayListener {
   pending: Checkpoint[] = []
   readonly support: RunSupport
   readonly replay: Replay
-  /** Made for the first step that has one, or was compensated: most runs have none. */
-  compensations: Compensations | undefined
+  /** Of a run that only compensates. */
+  readonly compensations: Compensations | undefined
 
   readonly #workflow: Workflow
   #stopped: LeaseLostError | ExecutionEndedError | ExecutorStoppedError | undefined
@@ -60,6 +58,7 @@ export class Run implements ReplayListener {
   #finish: ((outcome: Outcome) => void) | undefined
   #isEnded = false
   #isHandlerDone = false
+  #isUndoing = false
   #failure: PermanentError | undefined
   #log: Logger | undefined
   #failures: Failures | undefined
@@ -68,6 +67,7 @@ export class Run implements ReplayListener {
     this.claim = claim
     this.#workflow = workflow
     this.support = support
+    if (claim.compensating !== undefined) this.compensations = new Compensations(claim.steps)
     this.replay = new Replay(claim.steps, this)
   }
 
@@ -84,6 +84,11 @@ export class Run implements ReplayListener {
   /** The handler has returned or thrown. */
   get isHandlerDone(): boolean {
     return this.#isHandlerDone
+  }
+
+  /** Its compensations run. */
+  get isUndoing(): boolean {
+    return this.#isUndoing
   }
 
   /** Stops the run: its signal fires, and no step of it starts or is recorded any more. */
@@ -111,7 +116,8 @@ export class Run implements ReplayListener {
   async execute(): Promise<Outcome> {
     const outcome = await new Promise<Outcome>((resolve) => {
       this.#finish = resolve
-      void this.#handle()
+      if (this.compensations?.isComplete === true) this.compensate()
+      else void this.#handle()
     })
     const { activity } = this.replay
     // Also one that the handler did not wait for: its result is recorded, and it does not run beside the next attempt.
@@ -122,10 +128,9 @@ export class Run implements ReplayListener {
     if (this.#stopped !== undefined) return { kind: this.#stopped instanceof ExecutorStoppedError ? 'stopped' : 'lost' }
     this.#failures?.tellUnwatched(this.log())
     const ended = this.#failure === undefined ? outcome : failedBy(this.#failure, this.support.describe)
-    if (ended.kind === 'changed' || (this.claim.compensating === undefined && (ended.kind !== 'failed' || this.compensations === undefined))) return ended
-    return await (this.compensations ?? new Compensations()).settle(ended, this.claim, this.#workflow.policy.max_attempts, {
-      makeDurable: () => this.support.makeDurable(this),
-      begin: (failed) => this.support.beginCompensation(this, failed),
+    if (this.compensations === undefined || this.claim.compensating === undefined) return ended
+    this.#isUndoing = true
+    return await this.compensations.settle(ended, this.claim, this.claim.compensating, {
       record: (step) => this.support.recordCompensation(this, step),
       signal: () => this.signal(),
       describe: this.support.describe,
@@ -149,11 +154,23 @@ export class Run implements ReplayListener {
     } catch (error) {
       this.#isHandlerDone = true
       this.#isEnded = true
-      this.#finish?.(this.#thrown(error))
+      if (this.compensations === undefined) this.#finish?.(this.#thrown(error))
+      else await this.#thrownAgain(error)
     }
   }
 
-  /** The handler has returned before all that was recorded was seen: what it has left running is followed to its end. */
+  /** Of a run that only compensates: steps that the handler had left running, and that were completed, are still to be met. */
+  async #thrownAgain(error: unknown): Promise<void> {
+    if (!this.isStopped) await this.#rest()
+    this.#finish?.(failedBy(error, this.support.describe))
+  }
+
+  /** Of a run that only compensates: nothing more is to be met, so what else the handler would do does not matter. */
+  compensate(): void {
+    this.#finish?.({ kind: 'waiting', waits: [] })
+  }
+
+  /** The handler has ended before all that was recorded was seen: what it has left running is followed to its end. */
   async #rest(): Promise<void> {
     this.replay.handlerDone()
     await this.replay.completed()

@@ -33,6 +33,11 @@ export interface WorkflowOptions<Schema extends z.ZodType> {
    * as cancelled, 'escalate' ends it as timed_out and gives administrators a notice. Default: 'fail'.
    */
   onTimeout?: 'fail' | 'cancel' | 'escalate'
+  /**
+   * Whether the compensations of its completed steps run first when a deadline ends an execution: its own, or that of the execution
+   * that invoked it. They have the timeout anew. Default: true.
+   */
+  compensateOnTimeout?: boolean
 }
 
 /** Policies as the database keeps them. */
@@ -44,6 +49,7 @@ export interface RegisteredWorkflow {
   backoff_max_ms: number
   timeout_minutes: number
   on_timeout: 'fail' | 'cancel' | 'escalate'
+  compensate_on_timeout: boolean
 }
 
 const WORKFLOW = Symbol.for('durable-execution-worker.workflow')
@@ -68,7 +74,7 @@ export function workflow<Schema extends z.ZodType, Output>(
   options: WorkflowOptions<Schema>,
   handler: (ctx: Context, input: z.output<Schema>) => Promise<Output> | Output,
 ): Workflow<z.input<Schema>, Output> {
-  const { name, input, retry = {}, onTimeout = 'fail' } = options
+  const { name, input, retry = {}, onTimeout = 'fail', compensateOnTimeout = true } = options
   if (name.length < 1 || name.length > 200) {
     throw new UsageError(`a workflow name has 1 to 200 characters, not ${name.length}`)
   }
@@ -85,6 +91,7 @@ export function workflow<Schema extends z.ZodType, Output>(
       backoff_max_ms: toMilliseconds(backoff.max ?? '5m', `${name}: retry.backoff.max`),
       timeout_minutes: inRange(toMilliseconds(options.timeout ?? '1h', `${name}: timeout`) / 60_000, 1, 1440, name, 'timeout in minutes', true),
       on_timeout: onTimeout,
+      compensate_on_timeout: compensateOnTimeout,
     },
     run: async (ctx, parsed) => await handler(ctx, parsed as z.output<Schema>),
   }

@@ -21,7 +21,7 @@ interface ListOptions extends DatabaseOptions {
 }
 
 export function addExecutionsCommand(program: Command): void {
-  const executions = program.command('executions').summary('executions: list, show, result, continue, cancel').description('What is known of executions, waiting for one, and ending one.')
+  const executions = program.command('executions').summary('executions: list, show, result, continue, cancel, fail').description('What is known of executions, waiting for one, and ending one.')
   addDatabaseOption(executions.command('list'))
     .description('Lists executions, the newest first.')
     .option('--organization <uuid>', 'only of this organization', uuid)
@@ -65,6 +65,12 @@ export function addExecutionsCommand(program: Command): void {
       if (!cancelled) throw new CommandFailure(EXIT.failed, `execution ${id} had finished before: nothing was cancelled`)
       print(`cancelled ${id}`)
     })
+  addDatabaseOption(executions.command('fail'))
+    .description('Makes one that is queued, waiting or running fail for good: an executor first undoes what its steps have done, then it is dead-lettered.')
+    .argument('<id>', 'uuid of the execution', uuid)
+    .requiredOption('--reason <text>', 'kept with it and in its dead letter')
+    .option('--json', 'print {"id", "failed", "status"}')
+    .action(fail)
 }
 
 export function addEmitCommand(program: Command): void {
@@ -78,6 +84,16 @@ export function addEmitCommand(program: Command): void {
       refuseOtherThanJson(payload, 'the payload', 'emitted')
       print(await withClient(options, (client) => client.emit(options.organization, key, JSON.parse(payload) as unknown)))
     })
+}
+
+async function fail(id: string, options: DatabaseOptions & { reason: string; json?: boolean }): Promise<void> {
+  const { failed, status } = await withClient(options, async (client) => {
+    const failed = await client.fail(id, options.reason)
+    return { failed, status: (await client.get(id)).status }
+  })
+  if (options.json === true) printJson({ id, failed, status })
+  if (!failed) throw new CommandFailure(EXIT.failed, `execution ${id} had finished or begun to compensate before (it is ${status}): nothing was changed`)
+  if (options.json !== true) print(status === 'failed' ? `failed ${id}` : `failing ${id}: its compensations run first`)
 }
 
 async function list(options: ListOptions): Promise<void> {

@@ -13,7 +13,7 @@ const idle = workflow({ name: 'idle', input: z.object({}) }, () => undefined)
 const unused = (): never => {
   throw new Error('these runs are not run')
 }
-const support: RunSupport = { makeDurable: unused, noteCheckpoint: unused, beginWaits: unused, connect: unused, checkpoint: unused, stepFate: unused, beginCompensation: unused, recordCompensation: unused, noteProgress: unused, log: unused, describe: String, redact: String }
+const support: RunSupport = { makeDurable: unused, noteCheckpoint: unused, beginWaits: unused, connect: unused, checkpoint: unused, stepFate: unused, recordCompensation: unused, noteProgress: unused, log: unused, describe: String, redact: String }
 
 function run(...pending: string[]): Run {
   const made = new Run(

@@ -157,7 +157,7 @@ test('a compensation starts no step', async () => {
   })
   const id = await enqueued(undoing)
   await untilStatus(database, id, 'failed')
-  expect(String((await deadLetterOf(database, id))['error'])).toContain("the compensation of 'done' failed: step 'inner' was started after the handler had returned")
+  expect(String((await deadLetterOf(database, id))['error'])).toContain("the compensation of 'done' failed: step 'inner' was started while the execution is undone")
   expect(await stepNames(database, id)).not.toContain('inner')
   expect(await execution(database, id)).toMatchObject({ status: 'failed' })
 })

@@ -34,6 +34,8 @@ export interface Step {
   index: number
   output: unknown
   durationMs?: number
+  /** It has a compensation. */
+  compensable?: boolean
 }
 
 export interface Result extends Held {
@@ -106,6 +108,7 @@ export interface Policy {
   backoff_factor?: number
   backoff_max_ms?: number
   timeout_minutes?: number
+  compensate_on_timeout?: boolean
   on_timeout?: 'fail' | 'cancel' | 'escalate'
   warn_percent?: number
 }
@@ -151,7 +154,7 @@ export async function report(on: Queryable, executorId: string, results: readonl
   const steps = results.flatMap((result, index) => (result.completed ?? []).map((step) => ({ ...step, item: index + 1 })))
   const rows = await on.query<{ place: number }>(
     `select place from public.fw_report($1, $2::uuid[], $3::uuid[], $4::boolean[], $5::jsonb[],
-       $6::integer[], $7::text[], $8::integer[], $9::jsonb[], $10::integer[]) as place`,
+       $6::integer[], $7::text[], $8::integer[], $9::jsonb[], $10::integer[], p_step_compensable => $11::boolean[]) as place`,
     [
       executorId,
       results.map((result) => result.execution_id),
@@ -163,6 +166,7 @@ export async function report(on: Queryable, executorId: string, results: readonl
       steps.map((step) => step.index),
       steps.map((step) => json(step.output)),
       steps.map((step) => step.durationMs ?? 1),
+      steps.map((step) => step.compensable ?? null),
     ],
   )
   return rows.map(({ place }) => at(results, place))

@@ -20,20 +20,13 @@ begin
   if v_ids is null then
     return;
   end if;
-  update pgmq.q_workflow_execution_queue q set vt = public.fw_now()
-  from public.fw_workflow_executions e where e.id = any (v_ids) and q.msg_id = e.msg_id;
-  update public.fw_workflow_executions e set
-    status = case when e.retry_count > 0 then public.fw_execution_status 'retry_pending' else 'queued' end,
-    next_retry_at = case when e.retry_count > 0 then public.fw_now() end, deadline_at = null, deadline_left = null,
-    compensating = jsonb_build_object('status', 'cancelled', 'error', p_errors[array_position(p_execution_ids, e.id)], 'category', null)
-  where e.id = any (v_ids);
-  update public.fw_execution_steps s set status = 'skipped', completed_at = public.fw_now() where s.execution_id = any (v_ids) and s.status = 'waiting';
+  perform public.fw_turn_back(v_ids, array(
+    select jsonb_build_object('status', 'cancelled', 'error', p_errors[array_position(p_execution_ids, id)], 'category', null)
+    from unnest(v_ids) as id));
   if v_running is not null then
     perform public.fw_leave_batches(v_running, v_running_batches, array_fill(false, array[cardinality(v_running)]),
       array(select p_errors[array_position(p_execution_ids, id)] from unnest(v_running) as id));
   end if;
-  perform public.fw_wake_executors(o.organization_id)
-  from (select distinct e.organization_id from public.fw_workflow_executions e where e.id = any (v_ids)) o;
   return query select id from unnest(v_ids) as id;
 end
 $$;

@@ -8,7 +8,7 @@ begin
   if p_workflows is null or jsonb_typeof(p_workflows) <> 'array' or jsonb_array_length(p_workflows) = 0 then
     raise invalid_parameter_value using
       message = 'an executor must register at least one workflow',
-      hint = 'Pass a JSON array of {"name", "max_attempts", "backoff_initial_ms", "backoff_factor", "backoff_max_ms", "timeout_minutes", "on_timeout", "warn_percent"}.';
+      hint = 'Pass a JSON array of {"name", "max_attempts", "backoff_initial_ms", "backoff_factor", "backoff_max_ms", "timeout_minutes", "on_timeout", "warn_percent", "compensate_on_timeout"}.';
   end if;
   if exists (
     select from jsonb_to_recordset(p_workflows) as item
@@ -26,21 +26,22 @@ begin
       hint = 'No executor was registered.';
   end if;
   insert into public.fw_workflows as w
-    (name, max_attempts, backoff_initial_ms, backoff_factor, backoff_max_ms, timeout_minutes, on_timeout, warn_percent)
+    (name, max_attempts, backoff_initial_ms, backoff_factor, backoff_max_ms, timeout_minutes, on_timeout, warn_percent, compensate_on_timeout)
   select distinct on (item.name) item.name, coalesce(item.max_attempts, 5), coalesce(item.backoff_initial_ms, 1000),
     coalesce(item.backoff_factor, 2), coalesce(item.backoff_max_ms, 300000),
     -- An executor of an older version says nothing of these: what a newer one has said stays.
     coalesce(item.timeout_minutes, known.timeout_minutes, 60), coalesce(item.on_timeout, known.on_timeout, 'fail'),
-    coalesce(item.warn_percent, known.warn_percent, 80)
+    coalesce(item.warn_percent, known.warn_percent, 80), coalesce(item.compensate_on_timeout, known.compensate_on_timeout, true)
   from jsonb_to_recordset(p_workflows) as item
     (name text, max_attempts integer, backoff_initial_ms bigint, backoff_factor double precision, backoff_max_ms bigint,
-     timeout_minutes integer, on_timeout text, warn_percent integer)
+     timeout_minutes integer, on_timeout text, warn_percent integer, compensate_on_timeout boolean)
   left join public.fw_workflows known on known.name = item.name
   order by item.name
   on conflict (name) do update set
     max_attempts = excluded.max_attempts, backoff_initial_ms = excluded.backoff_initial_ms,
     backoff_factor = excluded.backoff_factor, backoff_max_ms = excluded.backoff_max_ms,
     timeout_minutes = excluded.timeout_minutes, on_timeout = excluded.on_timeout, warn_percent = excluded.warn_percent,
+    compensate_on_timeout = excluded.compensate_on_timeout,
     registered_at = public.fw_now();
 
   delete from public.fw_executors x
@@ -55,4 +56,4 @@ begin
 end
 $$;
 comment on function public.fw_register_executor(text, jsonb) is
-  'Makes an executor known and returns its id for every later call. p_workflows is a JSON array of {"name", "max_attempts", "backoff_initial_ms", "backoff_factor", "backoff_max_ms", "timeout_minutes", "on_timeout", "warn_percent"}; what is left out is 5, 1000, 2, 300000; the last three stay as they were, at first 60, fail, 80.';
+  'Makes an executor known and returns its id for every later call. p_workflows is a JSON array of {"name", "max_attempts", "backoff_initial_ms", "backoff_factor", "backoff_max_ms", "timeout_minutes", "on_timeout", "warn_percent", "compensate_on_timeout"}; what is left out is 5, 1000, 2, 300000; the last four stay as they were, at first 60, fail, 80, true.';

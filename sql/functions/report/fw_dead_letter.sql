@@ -26,7 +26,9 @@ begin
       insert into pgmq.q_workflow_dlq (vt, message)
       select public.fw_now(), coalesce(g.message, '{}') || jsonb_build_object(
         'execution_id', e.id, 'organization_id', e.organization_id, 'workflow_name', e.workflow_name,
-        'attempt', e.retry_count + 1, 'error', f.error, 'error_category', f.category, 'failed_at', public.fw_now())
+        'attempt', coalesce((e.compensating ->> 'attempt')::integer, e.retry_count + 1), 'error', f.error, 'error_category', f.category,
+        'failed_at', public.fw_now()) || coalesce((
+          select jsonb_build_object('compensated', u.compensated, 'not_compensated', u.not_compensated) from public.fw_undone(array[e.id]) u), '{}')
       from unnest(p_execution_ids, p_errors, p_categories) as f (id, error, category)
       join public.fw_workflow_executions e on e.id = f.id
       left join gone g on g.id = f.id
@@ -41,4 +43,4 @@ begin
 end
 $$;
 comment on function public.fw_dead_letter(uuid[], text[], text[], public.fw_execution_status) is
-  'Internal: moves the messages of these executions to workflow_dlq with error, error_category and failed_at, and marks them as failed, or timed_out.';
+  'Internal: moves the messages of these executions to workflow_dlq with error, error_category and failed_at, where there are steps with compensations with the names of those that were compensated and those that were not, and marks them as failed, or timed_out.';

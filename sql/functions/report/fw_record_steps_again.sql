@@ -31,6 +31,13 @@ begin
     error_message = excluded.error_message, error = excluded.error, is_compensable = excluded.is_compensable
   -- Only what had failed: what was completed is never written again, and children that failed are no steps of this kind.
   where s.status = 'failed' and s.child_id is null;
+  -- One that an executor of an older version has recorded, or that got its compensation later, can be undone all the same.
+  if true = any (p_compensable) then
+    update public.fw_execution_steps s set is_compensable = true
+    from unnest(p_items, p_names, p_compensable) as c (item, name, compensable)
+    where c.compensable and p_attempts[c.item] is not null
+      and s.execution_id = any (array[p_execution_ids[c.item]]) and s.node_id = c.name and s.status = 'completed' and s.is_compensable is null;
+  end if;
   -- What was asked for after an error that is forgotten may not be asked for any more, or at another time.
   update public.fw_execution_steps s set seen_order = -1
   from unnest(p_items, p_names, p_indexes, p_seen_orders, p_errors) as c (item, name, step_index, seen_order, error)

@@ -15,11 +15,13 @@ declare
   v_messages bigint[];
   v_ids uuid[];
   v_actions text[];
-  v_minutes integer[];
+  v_statuses public.fw_execution_status[];
+  v_reasons text[];
+  v_categories text[];
+  v_turn_back boolean[];
   v_items uuid[];      -- and what works for them: a place for each pair
   v_late uuid[];
   v_outcomes text[];
-  v_reasons text[];
   v_organizations uuid[];
 begin
   if v_job is null then
@@ -30,9 +32,18 @@ begin
   -- that there ever were.
   select array_agg(public.fw_to_uuid(q.message ->> 'execution_id')), array_agg(q.msg_id) into v_started, v_messages
   from pgmq.q_workflow_execution_queue q where q.read_ct > 0;
-  select array_agg(l.id), array_agg(l.action), array_agg(l.minutes) into v_ids, v_actions, v_minutes
+  -- The compensations of one that was turned back have a deadline of their own: with that it ends for good, as was decided then.
+  select array_agg(l.id), array_agg(l.action),
+    array_agg(coalesce(l.compensating ->> 'status', case l.action when 'cancel' then 'cancelled' else 'timed_out' end)::public.fw_execution_status),
+    array_agg(coalesce((l.compensating ->> 'error') || '; its compensation did not finish: ', '') || l.reason),
+    array_agg(case when l.compensating is null then 'TIMEOUT' else l.compensating ->> 'category' end),
+    array_agg(l.compensating is null and l.is_undone_first)
+  into v_ids, v_actions, v_statuses, v_reasons, v_categories, v_turn_back
   from (
-    select e.id, coalesce(w.on_timeout, 'fail') as action, coalesce(w.timeout_minutes, 60) as minutes
+    select e.id, e.compensating, coalesce(w.compensate_on_timeout, true) as is_undone_first,
+      case when e.compensating is null then coalesce(w.on_timeout, 'fail') when e.compensating ->> 'status' = 'cancelled' then 'cancel'
+        when coalesce((e.compensating ->> 'dead_letter')::boolean, true) then 'fail' else 'escalate' end as action,
+      format('the deadline passed before the execution had finished (timeout %s minutes)', coalesce(w.timeout_minutes, 60)) as reason
     from unnest(v_started, v_messages) as q (id, msg_id)
     join public.fw_workflow_executions e on e.id = q.id and e.msg_id = q.msg_id
     left join public.fw_workflows w on w.name = e.workflow_name
@@ -41,29 +52,30 @@ begin
   ) l;
   if v_ids is not null then
     -- What works for one that is late ends with it. One that is late itself ends for that reason first, as its workflow says.
-    select array_agg(i.id), array_agg(i.late_id), array_agg(i.action), array_agg(i.reason) into v_items, v_late, v_outcomes, v_reasons
+    select array_agg(i.id), array_agg(i.late_id), array_agg(i.action), array_agg(i.status), array_agg(i.reason), array_agg(i.category), array_agg(i.turn_back)
+    into v_items, v_late, v_outcomes, v_statuses, v_reasons, v_categories, v_turn_back
     from (
-      select 1 as rank, l.id, l.id as late_id, l.action, format('the deadline passed before the execution had finished (timeout %s minutes)', l.minutes) as reason
-      from unnest(v_ids, v_actions, v_minutes) as l (id, action, minutes)
+      select 1 as rank, l.id, l.id as late_id, l.action, l.status, l.reason, l.category, l.turn_back
+      from unnest(v_ids, v_actions, v_statuses, v_reasons, v_categories, v_turn_back) as l (id, action, status, reason, category, turn_back)
       union all
-      select 2, d.id, l.id, 'cancelled', 'cancelled: the execution that invoked it missed its deadline'
+      select 2, e.id, l.id, 'cancelled', 'cancelled', 'cancelled: the execution that invoked it missed its deadline', null,
+        e.compensating is not null or coalesce(w.compensate_on_timeout, true)
       from unnest(v_ids) as l (id) cross join lateral public.fw_descendants(array[l.id]) as d (id)
+      join public.fw_workflow_executions e on e.id = d.id
+      left join public.fw_workflows w on w.name = e.workflow_name
       order by rank
     ) i;
     return query
       with ended as materialized (
-        select e.execution_id, e.organization_id, v_outcomes[e.place] as outcome from public.fw_end_executions(
-          v_items,
-          array(select case when o.outcome in ('cancel', 'cancelled') then 'cancelled' else 'timed_out' end::public.fw_execution_status from unnest(v_outcomes) as o (outcome)),
-          v_reasons,
-          array(select case when o.outcome <> 'cancelled' then 'TIMEOUT' end from unnest(v_outcomes) as o (outcome)),
-          array(select o.outcome = 'fail' from unnest(v_outcomes) as o (outcome)),
-          v_late) e
+        select e.execution_id, e.organization_id, v_outcomes[e.place] as outcome, e.is_turned_back from public.fw_end_executions(
+          v_items, v_statuses, v_reasons, v_categories, array(select o.outcome = 'fail' from unnest(v_outcomes) as o (outcome)), v_late, v_turn_back) e
       ), escalated as (
-        select array_agg(e.organization_id) as organizations, array_agg(e.execution_id) as executions from ended e where e.outcome = 'escalate'
+        select array_agg(e.organization_id) as organizations, array_agg(e.execution_id) as executions,
+          array_agg(case when e.is_turned_back then 'an execution missed its deadline; once its compensations have run it ends as timed_out'
+            else 'an execution missed its deadline and was ended as timed_out' end) as messages
+        from ended e where e.outcome = 'escalate'
       ), told as (
-        select public.fw_give_notices('timed_out', x.organizations, x.executions, array_fill(
-          'an execution missed its deadline and was ended as timed_out'::text, array[cardinality(x.executions)]))
+        select public.fw_give_notices('timed_out', x.organizations, x.executions, x.messages)
         from escalated x where x.executions is not null
       )
       select e.execution_id, e.organization_id, e.outcome from ended e left join told on true;
@@ -95,4 +107,4 @@ begin
 end
 $$;
 comment on function public.fw_check_deadlines(integer) is
-  'The timeout watchdog: ends executions whose deadline has passed, as their workflow says (fail: timed_out and dead-lettered; cancel: cancelled; escalate: timed_out, with a notice), each with the executions that it has invoked and that still live (cancelled), and warns once of those that are near. At most p_most of each in a call, those invoked not counted. Returns what it did: fail, cancel, escalate, cancelled or warned.';
+  'The timeout watchdog: ends executions whose deadline has passed, as their workflow says (fail: timed_out and dead-lettered; cancel: cancelled; escalate: timed_out, with a notice), each with the executions that it has invoked and that still live (cancelled), and warns once of those that are near. At most p_most of each in a call, those invoked not counted. What has completed steps with compensations is turned back first, unless its workflow says otherwise: it ends so once these have run, for which it has the timeout of its workflow anew. Returns what it did: fail, cancel, escalate, cancelled or warned.';

@@ -17,7 +17,7 @@ interface Ending {
 }
 
 const end = (endings: readonly Ending[], on: Queryable = database) =>
-  on.query<{ execution_id: string; organization_id: string; was_running: boolean; place: number }>(
+  on.query<{ execution_id: string; organization_id: string; was_running: boolean; place: number; is_turned_back: boolean }>(
     'select * from public.fw_end_executions($1::uuid[], $2::public.fw_execution_status[], $3::text[], $4::text[], $5::boolean[])',
     [
       endings.map(({ id }) => id),
@@ -36,7 +36,7 @@ describe('ending executions from outside', () => {
     const endings = ids.map((each, at): Ending => ({ id: each, status: at % 2 === 0 ? 'cancelled' : 'timed_out', dead: at % 2 === 1, error: `reason ${at}` }))
     const rows = await end(endings)
     const runs = new Set(held.map((row) => row.execution_id))
-    const expected = ids.map((each, at) => ({ execution_id: each, organization_id: organizationId, was_running: runs.has(each), place: at + 1 }))
+    const expected = ids.map((each, at) => ({ execution_id: each, organization_id: organizationId, was_running: runs.has(each), place: at + 1, is_turned_back: false }))
     const sorted = (all: typeof rows) => all.toSorted((p, q) => (p.execution_id < q.execution_id ? -1 : 1))
     expect(sorted(rows)).toEqual(sorted(expected))
     for (const [at, each] of ids.entries()) {
