@@ -55,7 +55,8 @@ export function failedBy(thrown: unknown, describe: Describe = asItIs, step?: st
   const failed: Failed = { kind: 'failed', error: storable(describe(thrown)), category: categoryOf(thrown), permanent: isPermanent(thrown) }
   const stack = describe.stack?.(thrown)
   if (stack !== undefined) failed.stack = storable(stack)
-  if (step !== undefined) failed.step = step
+  // One that was refused for its name, too.
+  if (step !== undefined) failed.step = storable(step)
   return failed
 }
 
