@@ -130,7 +130,8 @@ export interface Context {
   sleepUntil(time: Date, options?: SleepOptions): Promise<void>
   /**
    * Waits for an event of this key in the execution's organization, as sleep() does. An event that was emitted before the wait is
-   * found, as long as it is kept, unless this execution has received it already.
+   * found, as long as it is kept, unless this execution has received it already. Each wait receives an event of its own: two waits for one
+   * key at once are over after two events, the one that began first after the first.
    * @param key 1 to 200 characters
    * @returns the payload
    * @throws EventTimeoutError when none came in time; PermanentError for a payload that does not fit the schema

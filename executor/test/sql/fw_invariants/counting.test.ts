@@ -128,6 +128,12 @@ const corruptions: Corruption[] = [
     { failed_without_dead_letter: 1 },
   ],
   [
+    'a failed execution has completed what could be undone, and it was not to be undone',
+    () => `insert into public.fw_execution_steps (execution_id, node_id, organization_id, step_index, attempt_number, status, started_at, is_compensable)
+      values ('${ids.failed}', 'booked', '${ids.organization}', 0, 1, 'completed', now(), true)`,
+    { failed_without_undoing: 1 },
+  ],
+  [
     'a failed execution was neither discarded nor has a dead letter',
     () => `update public.fw_workflow_executions set discarded_at = null where id = '${ids.discarded}'`,
     { failed_without_dead_letter: 1 },
@@ -178,6 +184,11 @@ const corruptions: Corruption[] = [
     'a step has no execution',
     () => `update public.fw_execution_steps set execution_id = '${randomUUID()}'`,
     { step_without_execution: 1 },
+  ],
+  [
+    'a failed attempt has no execution',
+    () => `update public.fw_failed_attempts set execution_id = '${randomUUID()}' where id = (select id from public.fw_failed_attempts limit 1)`,
+    { failed_attempt_without_execution: 1 },
   ],
 ]
 
