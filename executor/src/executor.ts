@@ -162,6 +162,8 @@ export class Executor {
     }
     this.#leases.start()
     await this.#wakeup.start()
+    // From now on it hears of them.
+    this.#eventMatcher.match()
     this.#exchange.startClaiming()
     this.#schedulePoll()
     this.#jobs.start()
@@ -193,7 +195,7 @@ export class Executor {
     // Until the runs are done it hears of those that are ended from outside. Nothing else that it hears of is taken any more.
     await this.#finish(timeoutMs)
     await this.#wakeup.stop()
-    await this.#eventMatcher.settled()
+    await this.#eventMatcher.stop()
     await this.#leases.stop()
     await this.#progress.stop()
     await this.#exchange.close()

@@ -1,6 +1,7 @@
 // The public API: define workflows, enqueue executions, run them.
 export { type CancelOptions, Client, type ClientOptions, type EnqueueManyOptions, type EnqueueOneOptions, type EnqueueOptions, type ExecutionId, type ListOptions, type ResultOptions } from './client.js'
 export type { Context, CompensateOptions, InstantOptions, InvokeOptions, MapOptions, SleepOptions, StepOptions, StepScope, TransactionClient, WaitOptions } from './context.js'
+export { IsolationError } from './connections.js'
 export { Defer } from './defer.js'
 export type { Duration } from './duration.js'
 export {

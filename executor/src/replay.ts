@@ -37,9 +37,7 @@ export class Replay implements SequenceListener, ActivityListener {
   readonly sequence: Sequence
   readonly activity: Activity
   readonly #listener: ReplayListener
-  #waits: Wait[] = NO_WAITS
-  /** The handler stays at something, be it a wait or not. */
-  #stays = false
+  #waits: Wait[] | undefined
   /** How many of them have begun while steps were under way. */
   #begun = 0
   /** Operations that the handler has asked for and has not been given. */
@@ -161,13 +159,7 @@ export class Replay implements SequenceListener, ActivityListener {
 
   /** The handler stays here: the run ends before these waits are over. */
   wait(waits: readonly Wait[]): Promise<never> {
-    this.#waits = this.#waits.concat(waits)
-    return this.stay()
-  }
-
-  /** The handler stays here: nothing new is begun in this run. */
-  stay(): Promise<never> {
-    this.#stays = true
+    this.#waits = this.#waits === undefined ? [...waits] : this.#waits.concat(waits)
     this.look()
     return new Promise<never>(() => undefined)
   }
@@ -200,7 +192,7 @@ export class Replay implements SequenceListener, ActivityListener {
   /** Something may be at its end: decides once the handler has rested for two turns. */
   look(): void {
     // Most runs have nothing to decide.
-    if (this.#isOver || (!this.#stays && !this.#isHandlerDone && this.sequence.nextRecorded === undefined)) return
+    if (this.#isOver || (this.#waits === undefined && !this.#isHandlerDone && this.sequence.nextRecorded === undefined)) return
     const isLooking = this.#looks > 0
     this.#looks = 2
     this.#seen = this.#version
@@ -225,10 +217,10 @@ export class Replay implements SequenceListener, ActivityListener {
       if (waits.length > 0) this.#listener.onWaitsBegin(waits)
       return
     }
-    const next = this.sequence.nextRecorded ?? (this.#isHandlerDone || this.#stays ? this.history.unaskedWait : undefined)
+    const next = this.sequence.nextRecorded ?? (this.#isHandlerDone || this.#waits !== undefined ? this.history.unaskedWait : undefined)
     if (next === undefined) {
       this.#whenComplete?.()
-      if (!this.#isHandlerDone && this.#stays) this.#end({ kind: 'waiting', waits: this.#waits })
+      if (!this.#isHandlerDone && this.#waits !== undefined) this.#end({ kind: 'waiting', waits: this.#waits })
       return
     }
     // What was recorded next is not asked for. Where nothing else of the handler waits for us it may be about to; else it never will.

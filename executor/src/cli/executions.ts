@@ -87,16 +87,6 @@ export function addEmitCommand(program: Command): void {
     })
 }
 
-async function show(id: string, options: DatabaseOptions & { json?: boolean }): Promise<void> {
-  const report = await withClient(options, (client) => readReport(client, id))
-  if (options.json === true) {
-    printJson(report)
-    return
-  }
-  const { at } = await withDatabase(databaseUrl(options), (database) => database.row(z.object({ at: z.date() }), 'select now() as at'))
-  printReport(report, at)
-}
-
 async function fail(id: string, options: DatabaseOptions & { reason: string; json?: boolean }): Promise<void> {
   const { failed, status } = await withClient(options, async (client) => {
     const failed = await client.fail(id, options.reason)
@@ -105,6 +95,16 @@ async function fail(id: string, options: DatabaseOptions & { reason: string; jso
   if (options.json === true) printJson({ id, failed, status })
   if (!failed) throw new CommandFailure(EXIT.failed, `execution ${id} had finished or begun to compensate before (it is ${status}): nothing was changed`)
   if (options.json !== true) print(status === 'failed' ? `failed ${id}` : `failing ${id}: its compensations run first`)
+}
+
+async function show(id: string, options: DatabaseOptions & { json?: boolean }): Promise<void> {
+  const report = await withClient(options, (client) => readReport(client, id))
+  if (options.json === true) {
+    printJson(report)
+    return
+  }
+  const { at } = await withDatabase(databaseUrl(options), (database) => database.row(z.object({ at: z.date() }), 'select now() as at'))
+  printReport(report, at)
 }
 
 async function list(options: ListOptions): Promise<void> {

@@ -76,3 +76,22 @@ test('the handler of a running one is aborted at once, and its place is free', a
   expect(reasons[0]).toBeInstanceOf(ExecutionEndedError)
   expect((reasons[0] as Error).message).toContain('cancelled: stop it')
 })
+
+test('one that waits is made to fail, with a reason; its handler is not called again', async () => {
+  const organizationId = await database.organization()
+  let calls = 0
+  const waits = workflow({ name: 'waits to fail', input: z.object({}) }, async (ctx) => {
+    calls++
+    await ctx.waitForEvent('never')
+  })
+  await database.start(waits)
+  const id = await database.client.enqueue(waits, {}, { organizationId })
+  await untilStatus(database, id, 'waiting')
+  await expect(database.client.fail(id, '  ')).rejects.toThrow(UsageError)
+  expect(await database.client.fail(id, 'the order was withdrawn')).toBe(true)
+  await expect(database.client.result(id)).rejects.toMatchObject({ status: 'failed', category: 'RUNTIME', message: expect.stringContaining('failed by hand: the order was withdrawn') as unknown })
+  expect(await database.client.fail(id, 'again')).toBe(false)
+  await database.client.emit(organizationId, 'never')
+  expect(calls).toBe(1)
+  await expect(database.client.fail(randomUUID(), 'it is not there')).rejects.toMatchObject({ code: 'FW003' })
+})

@@ -154,9 +154,12 @@ const at = (held: readonly Pick<Held, 'execution_id'>[], place: number): string 
 /** Reports results; returns the executions that were refused. */
 export async function report(on: Queryable, executorId: string, results: readonly Result[]): Promise<string[]> {
   const steps = results.flatMap((result, index) => (result.completed ?? []).map((step) => ({ ...step, item: index + 1 })))
+  const compensable = steps.map((step) => step.compensable ?? null)
+  // Databases of older versions have no such argument.
+  const more = compensable.some((each) => each !== null)
   const rows = await on.query<{ place: number }>(
     `select place from public.fw_report($1, $2::uuid[], $3::uuid[], $4::boolean[], $5::jsonb[],
-       $6::integer[], $7::text[], $8::integer[], $9::jsonb[], $10::integer[], p_step_compensable => $11::boolean[]) as place`,
+       $6::integer[], $7::text[], $8::integer[], $9::jsonb[], $10::integer[]${more ? ', p_step_compensable => $11::boolean[]' : ''}) as place`,
     [
       executorId,
       results.map((result) => result.execution_id),
@@ -168,7 +171,7 @@ export async function report(on: Queryable, executorId: string, results: readonl
       steps.map((step) => step.index),
       steps.map((step) => json(step.output)),
       steps.map((step) => step.durationMs ?? 1),
-      steps.map((step) => step.compensable ?? null),
+      ...(more ? [compensable] : []),
     ],
   )
   return rows.map(({ place }) => at(results, place))

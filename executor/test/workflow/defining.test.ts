@@ -21,9 +21,9 @@ describe('the retry policy that a workflow is registered with', () => {
   })
 
   test('goes with a timeout of an hour that fails an execution, unless told otherwise', () => {
-    expect(define('a').policy).toMatchObject({ timeout_minutes: 60, on_timeout: 'fail' })
-    const { policy } = workflow({ name: 'a', input: z.unknown(), timeout: '24h', onTimeout: 'escalate' }, () => 1)
-    expect(policy).toMatchObject({ timeout_minutes: 1440, on_timeout: 'escalate' })
+    expect(define('a').policy).toMatchObject({ timeout_minutes: 60, on_timeout: 'fail', compensate_on_timeout: true })
+    const { policy } = workflow({ name: 'a', input: z.unknown(), timeout: '24h', onTimeout: 'escalate', compensateOnTimeout: false }, () => 1)
+    expect(policy).toMatchObject({ timeout_minutes: 1440, on_timeout: 'escalate', compensate_on_timeout: false })
   })
 
   test('is in whole milliseconds', () => {

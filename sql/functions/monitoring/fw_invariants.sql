@@ -82,6 +82,11 @@ violation (name, detail, example) as (
       select from public.fw_unmatched_keys u
       where u.organization_id = s.organization_id and u.key = s.event_key and u.created_at > public.fw_now() - interval '5 minutes')
   union all
+  select 'failed_without_undoing', 'failed, but what it has completed and could be undone was never to be undone', e.id::text
+  from public.fw_workflow_executions e
+  where e.status = 'failed' and e.compensating is null and exists (
+    select from public.fw_execution_steps s where s.execution_id = e.id and s.is_compensable and s.status = 'completed')
+  union all
   select 'step_without_execution', 'a checkpoint of an execution that is not there', s.execution_id::text
   from public.fw_execution_steps s
   where not exists (select from public.fw_workflow_executions e where e.id = s.execution_id)
@@ -96,7 +101,7 @@ from unnest(array[
   'running_without_open_batch', 'open_places_differ', 'batch_does_not_add_up', 'semaphore_exceeded', 'worker_running_differs',
   'organization_without_settings', 'failed_without_dead_letter', 'dead_letter_not_linked', 'retry_without_time',
   'finished_child_waited_for', 'waiting_for_nothing',
-  'kept_event_waited_for', 'step_without_execution', 'failed_attempt_without_execution']) as n (name)
+  'kept_event_waited_for', 'step_without_execution', 'failed_attempt_without_execution', 'failed_without_undoing']) as n (name)
 left join violation v using (name)
 group by n.name;
 comment on view public.fw_invariants is

@@ -128,6 +128,12 @@ const corruptions: Corruption[] = [
     { failed_without_dead_letter: 1 },
   ],
   [
+    'a failed execution has completed what could be undone, and it was not to be undone',
+    () => `insert into public.fw_execution_steps (execution_id, node_id, organization_id, step_index, attempt_number, status, started_at, is_compensable)
+      values ('${ids.failed}', 'booked', '${ids.organization}', 0, 1, 'completed', now(), true)`,
+    { failed_without_undoing: 1 },
+  ],
+  [
     'a failed execution was neither discarded nor has a dead letter',
     () => `update public.fw_workflow_executions set discarded_at = null where id = '${ids.discarded}'`,
     { failed_without_dead_letter: 1 },
