@@ -1,11 +1,26 @@
 // The client: enqueues executions and waits for their results. It needs no executor in its process.
 import type pg from 'pg'
-import { z } from 'zod'
 import { COLUMN_TYPES } from './column-types.js'
 import { inReadCommitted, ownPool } from './connections.js'
 import { sqlState } from './database-errors.js'
 import { type Duration, toMilliseconds } from './duration.js'
 import { ExecutionFailedError, ResultTimeoutError, UnknownExecutionError, UsageError } from './errors.js'
+import {
+  type AttemptsOptions,
+  checkLimit,
+  type ChildExecution,
+  type ChildrenOptions,
+  type Execution,
+  type ExecutionDetails,
+  type ExecutionStep,
+  type FailedAttempt,
+  readAttempts,
+  readChildren,
+  readDetails,
+  readExecutions,
+  readSteps,
+  type StepsOptions,
+} from './execution-details.js'
 import { toJsonText } from './json.js'
 import { checkEventKey, checkIdempotencyKey } from './keys.js'
 import type { Queryable } from './protocol.js'
@@ -47,29 +62,6 @@ export interface ResultOptions {
   /** How long to wait. Default: '1m'. */
   timeout?: Duration
 }
-
-export const STATUSES = ['queued', 'running', 'waiting', 'retry_pending', 'completed', 'failed', 'timed_out', 'cancelled'] as const
-
-const executionSchema = z.object({
-  id: z.string(),
-  organizationId: z.string(),
-  workflow: z.string(),
-  status: z.enum(STATUSES),
-  attempt: z.int(),
-  input: z.unknown(),
-  output: z.unknown(),
-  error: z.string().nullable(),
-  errorCategory: z.string().nullable(),
-  metadata: z.unknown(),
-  /** 0 to 1, as its handler says. */
-  progress: z.number().nullable(),
-  progressText: z.string().nullable(),
-  createdAt: z.coerce.date(),
-  startedAt: z.coerce.date().nullable(),
-  completedAt: z.coerce.date().nullable(),
-  deadlineAt: z.coerce.date().nullable(),
-})
-export type Execution = z.infer<typeof executionSchema>
 
 export interface CancelOptions {
   /** Whether an executor first runs the compensations of what was completed. Default: false. */
@@ -199,13 +191,46 @@ export class Client {
   }
 
   /**
-   * All that is known of an execution.
+   * All that is known of an execution, with what it waits for. Its steps, failed attempts and children are got by the calls below.
    * @throws UnknownExecutionError
    */
-  async get(id: string): Promise<Execution> {
-    const [execution] = await this.#executions('public.fw_get_execution($1)', [id])
+  async get(id: string): Promise<ExecutionDetails> {
+    const execution = await readDetails(this.#pool, id)
     if (execution === undefined) throw new UnknownExecutionError(id)
     return execution
+  }
+
+  /**
+   * The steps of an execution, its waits and children included, in the order in which they were asked for: what each is, how it
+   * stands, how long it took, and what it gave.
+   * @returns a page, 100 unless options.limit says otherwise; the name of its last one, as `after`, gives the next. Empty when there is no
+   *   such execution
+   * @throws UsageError for a page size outside 1 to 1000
+   * @example const slow = (await client.steps(id)).filter(({ durationMs }) => (durationMs ?? 0) > 60_000)
+   */
+  async steps(id: string, options: StepsOptions = {}): Promise<ExecutionStep[]> {
+    return await readSteps(this.#pool, id, options)
+  }
+
+  /**
+   * The failed attempts of an execution, the newest first: the error, the step that it came from, its stack, where it ran and when. They are
+   * kept as long as the execution, also when a later attempt completed it.
+   * @returns a page, 100 unless options.limit says otherwise; the id of its last one, as `before`, gives the next
+   * @throws UsageError for a page size outside 1 to 1000
+   * @example const [last] = await client.attempts(id, { limit: 1 }); console.log(last?.step, last?.stack)
+   */
+  async attempts(id: string, options: AttemptsOptions = {}): Promise<FailedAttempt[]> {
+    return await readAttempts(this.#pool, id, options)
+  }
+
+  /**
+   * The executions that an execution has invoked, the oldest first.
+   * @returns a page, 100 unless options.limit says otherwise; the id of its last one, as `after`, gives the next
+   * @throws UsageError for a page size outside 1 to 1000
+   * @example const failed = await client.children(id, { statuses: ['failed'] })
+   */
+  async children(id: string, options: ChildrenOptions = {}): Promise<ChildExecution[]> {
+    return await readChildren(this.#pool, id, options)
   }
 
   /**
@@ -215,28 +240,13 @@ export class Client {
    */
   async list(filters: ListOptions = {}): Promise<Execution[]> {
     const { organizationId = null, workflow, statuses = null, before = null, limit = 50 } = filters
-    if (!Number.isInteger(limit) || limit < 1 || limit > 1000) throw new UsageError(`limit is ${limit}, outside 1 to 1000`)
-    return await this.#executions('public.fw_list_executions($1, $2, $3, $4, $5)', [
+    return await readExecutions(this.#pool, 'public.fw_list_executions($1, $2, $3, $4, $5)', [
       organizationId,
       workflow === undefined ? null : nameOf(workflow),
       statuses,
       before,
-      limit,
+      checkLimit(limit),
     ])
-  }
-
-  async #executions(source: string, values: unknown[]): Promise<Execution[]> {
-    const { rows } = await this.#pool.query({
-      // Times as JSON: a session of the caller's may write them in a style of its own.
-      text: `select e.id, e.organization_id as "organizationId", e.workflow_name as workflow, e.status, e.retry_count + 1 as attempt, e.input, e.output,
-         e.last_error as error, e.error_category as "errorCategory", e.metadata, e.progress, e.progress_text as "progressText",
-         to_jsonb(e.created_at) as "createdAt", to_jsonb(e.started_at) as "startedAt", to_jsonb(e.completed_at) as "completedAt",
-         to_jsonb(e.deadline_at) as "deadlineAt"
-       from ${source} e where e.id is not null`,
-      values,
-      types: COLUMN_TYPES,
-    })
-    return executionSchema.array().parse(rows)
   }
 
   /**

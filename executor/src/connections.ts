@@ -93,17 +93,21 @@ export async function connectOwn(client: pg.Client): Promise<void> {
 /** Does the work in a READ COMMITTED transaction on a pool of the caller's, and commits it. */
 export async function inReadCommitted<Result>(pool: pg.Pool, work: (sql: pg.ClientBase) => Promise<Result>): Promise<Result> {
   const client = await pool.connect()
+  const send = async (text: string) => {
+    const query = { text, query_timeout: ANSWER_MS }
+    await client.query(query)
+  }
   let broken = true
   try {
-    await client.query('begin isolation level read committed')
+    await send('begin isolation level read committed')
     try {
       const result = await work(client)
-      await client.query('commit')
+      await send('commit')
       broken = false
       return result
     } catch (error) {
       // A connection that cannot roll back is thrown away.
-      broken = await client.query('rollback').then(() => false, () => true)
+      broken = await send('rollback').then(() => false, () => true)
       throw error
     }
   } finally {

@@ -68,7 +68,11 @@ export interface StepScope {
   readonly signal: AbortSignal
 }
 
-/** The connection of a `ctx.transaction` step: it is inside the transaction, which the step must not end. */
+/**
+ * The connection of a `ctx.transaction` step: it is inside the transaction, which the step must not end. It is a client of pg as your
+ * program would make one: with the parsers and defaults that you have set for all of pg, and the settings of your database and role. Queries
+ * that are sent side by side run one after the other.
+ */
 export type TransactionClient = Pick<pg.ClientBase, 'query'>
 
 /** What a `ctx.transaction` step gives: null for the result object of a query, which is not JSON; else what it returned. */
@@ -93,12 +97,28 @@ export interface Context {
    */
   step<Result>(name: string, fn: (scope: StepScope) => Result | Promise<Result>, options?: StepOptions<Result>): Promise<Result>
   /**
-   * Runs SQL of the user's own and the checkpoint of the step in one transaction: exactly once.
+   * Runs SQL of the user's own and the checkpoint of the step in one transaction: exactly once. fn itself may run again: in a later attempt,
+   * or at once when the connection was lost before the commit; what it wrote is rolled back then. When the answer to the commit is lost, the
+   * handler stays where it is until it is known whether the transaction was committed; if that cannot be known, the run ends at no attempt
+   * and the next one finds out.
+   *
+   * The transaction is READ COMMITTED, whatever the database's default. Its settings are the step's own: `set local role`, `search_path`,
+   * timeouts, `set transaction read only`, and, as the first statement, another isolation level (a serializable one may fail with 40001, at
+   * its end too, and is then run again in the next attempt). They hold for fn's statements, deferred constraints and triggers included,
+   * which come right after fn, and not for the checkpoint. Nothing that is left in the session reaches another step: settings, temporary
+   * tables, advisory locks, LISTEN, prepared statements, cursors.
    * @param name as of step()
    * @param fn gets a client inside a transaction of the executor's database; what it returns must be JSON. The result object of
    *   a query may be returned and counts as null; to keep something of it, return its rows or its rowCount
    * @returns what fn returned, now or in the attempt that completed it
-   * @throws whatever fn throws, after a rollback
+   * @throws whatever fn throws, after a rollback; UsageError, which is not tried again, when fn sends BEGIN, COMMIT or ROLLBACK (savepoints are
+   *   its own affair), or makes the transaction read only after it has written something
+   * @example
+   * const id = await ctx.transaction('book', async (sql) => {
+   *   await sql.query('set local role app')
+   *   await sql.query("select set_config('app.tenant', $1, true)", [tenant])
+   *   return (await sql.query('insert into bookings (cents) values ($1) returning id', [cents])).rows[0].id
+   * })
    */
   transaction<Result>(name: string, fn: (sql: TransactionClient) => Promise<Result>): Promise<TransactionResult<Result>>
   /**
@@ -111,7 +131,8 @@ export interface Context {
   sleepUntil(time: Date, options?: SleepOptions): Promise<void>
   /**
    * Waits for an event of this key in the execution's organization, as sleep() does. An event that was emitted before the wait is
-   * found, as long as it is kept, unless this execution has received it already.
+   * found, as long as it is kept, unless this execution has received it already. Each wait receives an event of its own: two waits for one
+   * key at once are over after two events, the one that began first after the first.
    * @param key 1 to 200 characters
    * @returns the payload
    * @throws EventTimeoutError when none came in time; PermanentError for a payload that does not fit the schema

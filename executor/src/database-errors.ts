@@ -1,10 +1,11 @@
 // Which errors of a database call say something about the data, and which only that it should be tried again.
 import { SQLSTATE } from './protocol.js'
+import { isInstance, readText } from './untrusted-values.js'
 
 /** SQLSTATE of an error of the server, or undefined for anything else (a lost connection, say). */
 export function sqlState(error: unknown): string | undefined {
-  const code: unknown = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
+  const code = readText(error, 'code')
+  return code !== undefined && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
 }
 
 /** Classes of errors that lie in the data of one call: two rows of one key, a value, a constraint, a view's check, a limit. */
@@ -19,6 +20,6 @@ export function troubleOf(error: unknown): DatabaseTrouble {
   const state = sqlState(error)
   if (state === SQLSTATE.unknownExecutor) return 'unknown executor'
   // Data that does not even fit into a message of the protocol.
-  if (error instanceof RangeError || error instanceof TypeError) return 'data'
+  if (isInstance(error, RangeError) || isInstance(error, TypeError)) return 'data'
   return state !== undefined && (state === RAISED || DATA_CLASSES.has(state.slice(0, 2))) ? 'data' : 'retry'
 }

@@ -3,6 +3,7 @@
 import type pg from 'pg'
 import { troubleOf } from './database-errors.js'
 import { PermanentError } from './errors.js'
+import { tellFailure } from './failure-log.js'
 import type { Logger } from './logger.js'
 import type { Item, Outbox } from './outbox.js'
 import * as protocol from './protocol.js'
@@ -59,7 +60,7 @@ export class Delivery {
     else for (const [index, item] of reports.entries()) this.#reported(item, reported.value.has(index))
 
     if (failed.status === 'rejected') this.#refusedEnds(failures, failed.reason)
-    else for (const [index, item] of failures.entries()) this.#ended(item, failed.value[index]?.outcome ?? 'fenced')
+    else for (const [index, item] of failures.entries()) this.#failed(item, failed.value[index])
 
     if (released.status === 'rejected') this.#refusedEnds(releases, released.reason)
     else for (const [index, item] of releases.entries()) this.#ended(item, released.value.has(index) ? 'fenced' : 'released')
@@ -86,6 +87,11 @@ export class Delivery {
     else if (item.outcome === undefined) this.#options.outbox.arrived(item)
     else if (item.outcome.kind === 'completed') this.#ended(item, 'completed')
     else this.#options.outbox.putBack(item, false)
+  }
+
+  #failed(item: Item, answer: protocol.FailureOutcome = { outcome: 'fenced', retryInMs: null }): void {
+    if (answer.outcome !== 'fenced' && item.outcome?.kind === 'failed') tellFailure(this.#options.logger, item.run.claim, item.outcome, answer)
+    this.#ended(item, answer.outcome)
   }
 
   #ended(item: Item, how: Gone | 'fenced'): void {
@@ -145,7 +151,8 @@ function toReport({ run, checkpoints, outcome }: Item): protocol.Report {
 function toFailure({ run, outcome }: Item): protocol.Failure[] {
   if (outcome?.kind !== 'failed') return []
   const { executionId, batchId } = run.claim
-  return [{ executionId, batchId, error: outcome.error, category: outcome.category, permanent: outcome.permanent }]
+  const { error, category, permanent, step, stack } = outcome
+  return [{ executionId, batchId, error, category, permanent, ...(step === undefined ? {} : { step }), ...(stack === undefined ? {} : { stack }) }]
 }
 
 function toRelease({ run, outcome }: Item): { executionId: string; batchId: string; delayMs?: number } {

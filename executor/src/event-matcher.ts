@@ -1,5 +1,6 @@
 // Asks the database to look again at events that were emitted, or waited for, in a transaction whose snapshot may have been too old
 // to see the other side. The database says by NOTIFY that there are some; the tick does the same every minute.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from './logger.js'
 import { matchEvents, type Queryable } from './protocol.js'
 
@@ -8,11 +9,15 @@ export interface EventMatcherOptions {
   logger: Logger
 }
 
+/** After a failure. */
+const PAUSE_MS = 2000
+
 export class EventMatcher {
   readonly #options: EventMatcherOptions
   #matching: Promise<void> | undefined
   /** Asked for, and no look has begun since. */
   #isAsked = false
+  readonly #stopping = new AbortController()
 
   constructor(options: EventMatcherOptions) {
     this.#options = options
@@ -24,19 +29,23 @@ export class EventMatcher {
     this.#matching ??= this.#matchWhileAsked()
   }
 
-  /** Resolves when none is under way. */
-  async settled(): Promise<void> {
+  /** Resolves when none is under way; none begins any more. */
+  async stop(): Promise<void> {
+    this.#stopping.abort()
     await this.#matching
   }
 
   async #matchWhileAsked(): Promise<void> {
     const { sql, logger } = this.#options
-    while (this.#isAsked) {
+    const { signal } = this.#stopping
+    while (this.#isAsked && !signal.aborted) {
       this.#isAsked = false
       try {
         await matchEvents(sql)
       } catch (error) {
-        logger.warn({ err: error }, 'events could not be matched with those who wait for them; the next tick does it')
+        logger.warn({ err: error }, 'events could not be matched with those who wait for them; trying again')
+        this.#isAsked = true
+        await sleep(PAUSE_MS, undefined, { signal }).catch(() => undefined)
       }
     }
     this.#matching = undefined

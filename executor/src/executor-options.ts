@@ -20,9 +20,12 @@ export interface ExecutorOptions {
   name?: string
   /** Any pino logger. Default: warnings and errors, as JSON lines on standard error. */
   logger?: Logger
-  /** Changes the text of an error before it is kept or logged, so that no secret is. Default: as it is. */
+  /** Changes the message and the stack of an error before they are kept or logged, so that no secret is. It may be called with parts of a stack. Default: as they are. */
   redact?: (error: string) => string
-  /** Keeps the stack of an error with its text. Default: false. */
+  /**
+   * Puts the stack of an error in the place of its message, too. Default: false.
+   * @deprecated The stack is always kept, apart from the message.
+   */
   errorStacks?: boolean
 }
 

@@ -162,6 +162,8 @@ export class Executor {
     }
     this.#leases.start()
     await this.#wakeup.start()
+    // From now on it hears of them.
+    this.#eventMatcher.match()
     this.#exchange.startClaiming()
     this.#schedulePoll()
     this.#jobs.start()
@@ -193,7 +195,7 @@ export class Executor {
     // Until the runs are done it hears of those that are ended from outside. Nothing else that it hears of is taken any more.
     await this.#finish(timeoutMs)
     await this.#wakeup.stop()
-    await this.#eventMatcher.settled()
+    await this.#eventMatcher.stop()
     await this.#leases.stop()
     await this.#progress.stop()
     await this.#exchange.close()
@@ -243,11 +245,19 @@ export class Executor {
   }
 
   #ended(run: Run, outcome: Outcome): void {
-    const { executionId, workflowName, attempt } = run.claim
-    if (outcome.kind === 'failed') {
-      this.#logger.info({ executionId, workflowName, attempt, error: outcome.error, permanent: outcome.permanent }, 'an attempt failed')
+    if (outcome.kind !== 'lost' && this.#progress.holds(run)) {
+      // Nothing is noted of a run that has ended: its last word goes first.
+      void this.#progress.flush(run).then(() => {
+        this.#end(run, outcome)
+      })
+    } else {
+      this.#end(run, outcome)
     }
+  }
+
+  #end(run: Run, outcome: Outcome): void {
     if (outcome.kind === 'changed') {
+      const { executionId, workflowName, attempt } = run.claim
       this.#logger.warn({ executionId, workflowName, attempt, recorded: outcome.recorded, asked: outcome.asked }, `an execution is parked: ${outcome.reason}`)
     }
     // One that was handed back already has no place in flight any more.

@@ -1,6 +1,7 @@
 // The public API: define workflows, enqueue executions, run them.
-export { type CancelOptions, Client, type ClientOptions, type EnqueueManyOptions, type EnqueueOneOptions, type EnqueueOptions, type Execution, type ExecutionId, type ListOptions, type ResultOptions } from './client.js'
+export { type CancelOptions, Client, type ClientOptions, type EnqueueManyOptions, type EnqueueOneOptions, type EnqueueOptions, type ExecutionId, type ListOptions, type ResultOptions } from './client.js'
 export type { Context, CompensateOptions, InstantOptions, InvokeOptions, MapOptions, SleepOptions, StepOptions, StepScope, TransactionClient, WaitOptions } from './context.js'
+export { IsolationError } from './connections.js'
 export { Defer } from './defer.js'
 export type { Duration } from './duration.js'
 export {
@@ -23,6 +24,7 @@ export {
   UsageError,
   WorkerError,
 } from './errors.js'
+export type { AttemptsOptions, ChildExecution, ChildrenOptions, Execution, ExecutionDetails, ExecutionStep, FailedAttempt, StepsOptions } from './execution-details.js'
 export { Executor } from './executor.js'
 export type { ExecutorOptions, ExecutorStats, StopOptions } from './executor-options.js'
 export type { Logger } from './logger.js'

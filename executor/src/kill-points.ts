@@ -12,7 +12,7 @@ export const KILL_POINTS = [
   'fw_begin_waits',
   'fw_park',
   'fw_record_compensation',
-  'fw_set_progress',
+  'fw_note_progress',
   'fw_release',
   'fw_extend_leases',
   'fw_match_events',

@@ -85,11 +85,12 @@ export class Leases {
 
   async #extend(due: [string, Lease][], askedAt: number): Promise<void> {
     const { sql, executorId, logger } = this.#options
-    const claims = due.flatMap(([, { runs }]) => [...runs].map((run) => run.claim))
+    const running = due.flatMap(([, { runs }]) => [...runs])
+    const claims = running.map((run) => run.claim)
     const executionIds = claims.map(({ executionId }) => executionId)
     try {
       const batchIds = due.map(([batchId]) => batchId)
-      const lost = new Set(await extendLeases(sql, executorId(), executionIds, batchIds))
+      const lost = new Set(await extendLeases(sql, executorId(), running.map(whereItIs), batchIds))
       for (const [batchId, lease] of due) {
         if (!lost.has(batchId)) lease.expiresAt = askedAt + lease.leaseMs
       }
@@ -110,4 +111,11 @@ export class Leases {
     this.#leases.delete(batchId)
     for (const run of [...runs]) this.#options.onLost(run)
   }
+}
+
+/** An execution and the step that it is in, if it is in one. */
+function whereItIs(run: Run): { executionId: string; step?: string; milliseconds?: number } {
+  const { executionId } = run.claim
+  const { current } = run.replay.activity
+  return current === undefined ? { executionId } : { executionId, step: current.step, milliseconds: Math.round(performance.now() - current.startedAt) }
 }

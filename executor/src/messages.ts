@@ -121,11 +121,22 @@ export interface Failure {
   error: string
   category: string
   permanent: boolean
+  /** The step that it came from. */
+  step?: string
+  stack?: string
 }
 
 export interface FailureOutcome {
   outcome: 'retry_pending' | 'failed' | 'fenced'
   retryInMs: number | null
+}
+
+/** How far an execution is, 0 to 1, and in words. */
+export interface ProgressNote {
+  executionId: string
+  batchId: string
+  fraction: number
+  text: string | undefined
 }
 
 /** An execution whose recorded steps the code does not fit. */

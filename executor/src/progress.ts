@@ -1,6 +1,7 @@
-// What handlers say about how far they are, on its way to the database: the last word of each run, once in a while.
+// What handlers say about how far they are, on its way to the database: the last word of each run, once in a while, and before
+// the run ends or begins to wait. What several runs have to say goes in one call.
 import type { Logger } from './logger.js'
-import { type Queryable, setProgress } from './protocol.js'
+import { noteProgress, type Queryable } from './protocol.js'
 import type { Run } from './run.js'
 
 export interface ProgressOptions {
@@ -10,10 +11,18 @@ export interface ProgressOptions {
 }
 
 const EVERY_MS = 500
+const LONGEST_TEXT = 1000
+
+interface Said {
+  fraction: number
+  text: string | undefined
+}
 
 export class Progress {
   readonly #options: ProgressOptions
-  readonly #latest = new Map<Run, { fraction: number; text: string | undefined }>()
+  readonly #unsent = new Map<Run, Said>()
+  /** Those whose last word is on its way. */
+  readonly #sent = new Set<Run>()
   #timer: NodeJS.Timeout | undefined
   #sending: Promise<void> | undefined
 
@@ -22,11 +31,21 @@ export class Progress {
   }
 
   note(run: Run, fraction: number, text: string | undefined): void {
-    this.#latest.set(run, { fraction, text })
+    this.#unsent.set(run, { fraction, text: text?.slice(0, LONGEST_TEXT).replaceAll('\0', '').toWellFormed() })
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined
-      this.#sending = this.#send()
+      void this.#send()
     }, EVERY_MS)
+  }
+
+  /** Whether the last word of a run has not arrived yet. */
+  holds(run: Run): boolean {
+    return this.#unsent.has(run) || this.#sent.has(run)
+  }
+
+  /** Resolves when the last word of a run has arrived, or could not be noted. */
+  async flush(run: Run): Promise<void> {
+    while (this.holds(run)) await this.#send()
   }
 
   async stop(): Promise<void> {
@@ -34,16 +53,28 @@ export class Progress {
     await this.#sending
   }
 
-  async #send(): Promise<void> {
+  /** One call at a time: meanwhile the others gather. */
+  #send(): Promise<void> {
+    this.#sending ??= this.#sendGroup().finally(() => {
+      this.#sending = undefined
+    })
+    return this.#sending
+  }
+
+  async #sendGroup(): Promise<void> {
     const { sql, logger, executorId } = this.#options
-    const latest = [...this.#latest]
-    this.#latest.clear()
-    for (const [run, { fraction, text }] of latest) {
-      try {
-        await setProgress(sql, executorId(), run.claim, fraction, text)
-      } catch (error) {
-        logger.warn({ err: error, executionId: run.claim.executionId }, 'how far an execution is could not be noted')
-      }
+    // Runs that end in the same turn of the event loop go together.
+    await new Promise((resolve) => setImmediate(resolve))
+    const group = [...this.#unsent]
+    if (group.length === 0) return
+    this.#unsent.clear()
+    for (const [run] of group) this.#sent.add(run)
+    try {
+      await noteProgress(sql, executorId(), group.map(([{ claim: { executionId, batchId } }, said]) => ({ executionId, batchId, ...said })))
+    } catch (error) {
+      logger.warn({ err: error, executions: group.length }, 'how far executions are could not be noted')
+    } finally {
+      for (const [run] of group) this.#sent.delete(run)
     }
   }
 }

@@ -4,7 +4,7 @@ import { boolArray, intArray, jsonbArray, optional, textArray, uuidArray } from 
 import { COLUMN_TYPES } from './column-types.js'
 import { ANSWER_MS } from './connections.js'
 import { write } from './kill-points.js'
-import type { Checkpoint, Claim, Compensating, Ended, Failure, FailureOutcome, Job, Parking, ParkingOutcome, Report, Suspension, SuspensionOutcome } from './messages.js'
+import type { Checkpoint, Claim, Compensating, Ended, Failure, FailureOutcome, Job, Parking, ParkingOutcome, ProgressNote, Report, Suspension, SuspensionOutcome } from './messages.js'
 import type { BackendTransaction, StepFate } from './transaction-fate.js'
 import type { RegisteredWorkflow } from './workflow.js'
 
@@ -108,7 +108,7 @@ export async function reportFailures(
 ): Promise<FailureOutcome[]> {
   const { rows } = await write('fw_report_failures', () => sql.query<[number, FailureOutcome['outcome'], string | null]>({
     name: 'fw_report_failures',
-    text: 'select * from public.fw_report_failures($1, $2, $3, $4, $5, $6)',
+    text: 'select * from public.fw_report_failures($1, $2, $3, $4, $5, $6, null, $7, $8)',
     values: [
       executorId,
       failures.map(({ executionId }) => executionId),
@@ -116,6 +116,8 @@ export async function reportFailures(
       failures.map(({ error }) => error),
       failures.map(({ category }) => category),
       failures.map(({ permanent }) => permanent),
+      failures.map(({ step }) => step ?? null),
+      failures.map(({ stack }) => stack ?? null),
     ],
     rowMode: 'array',
   }))
@@ -208,15 +210,15 @@ export async function recordCompensation(
   return rows[0]?.recorded === true
 }
 
-/** Notes how far an execution is. */
-export async function setProgress(
-  sql: Queryable,
-  executorId: string,
-  { executionId, batchId }: { executionId: string; batchId: string },
-  fraction: number,
-  text: string | undefined,
-): Promise<void> {
-  await write('fw_set_progress', () => sql.query('select public.fw_set_progress($1, $2, $3, $4, $5)', [executorId, executionId, batchId, fraction, text ?? null]))
+/** Notes how far executions are. */
+export async function noteProgress(sql: Queryable, executorId: string, notes: readonly ProgressNote[]): Promise<void> {
+  await write('fw_note_progress', () => sql.query('select public.fw_note_progress($1, $2, $3, $4, $5)', [
+    executorId,
+    notes.map(({ executionId }) => executionId),
+    notes.map(({ batchId }) => batchId),
+    notes.map(({ fraction }) => fraction),
+    notes.map(({ text }) => text ?? null),
+  ]))
 }
 
 /** Hands executions back unfinished; returns which were refused, by their index. */
@@ -233,17 +235,26 @@ export async function release(
   return indexes(rows)
 }
 
-/** Returns the ids of the batches whose lease is lost. */
+/**
+ * @param executions what runs in these batches, with the step that each is in and for how many milliseconds
+ * @returns the ids of the batches whose lease is lost
+ */
 export async function extendLeases(
   sql: Queryable,
   executorId: string,
-  executionIds: readonly string[],
+  executions: readonly { executionId: string; step?: string; milliseconds?: number }[],
   batchIds: readonly string[],
 ): Promise<string[]> {
   const { rows } = await write('fw_extend_leases', () => sql.query<[string]>({
     name: 'fw_extend_leases',
-    text: 'select * from public.fw_extend_leases($1, $2, $3)',
-    values: [executorId, executionIds, batchIds],
+    text: 'select * from public.fw_extend_leases($1, $2, $3, $4, $5)',
+    values: [
+      executorId,
+      executions.map(({ executionId }) => executionId),
+      batchIds,
+      executions.map(({ step }) => step ?? null),
+      executions.map(({ milliseconds }) => milliseconds ?? null),
+    ],
     rowMode: 'array',
   }))
   return rows.map(([batchId]) => batchId)

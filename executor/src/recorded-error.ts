@@ -1,9 +1,9 @@
 // The error of a step as it is recorded, and as every run of the handler sees it: the run in which the step failed gets the same copy
 // as those that come after, so no run decides otherwise.
-import { isNativeError } from 'node:util/types'
 import * as errors from './errors.js'
 import { Defer } from './defer.js'
 import { toJson } from './json.js'
+import { isError, readItems, readProperty, readText } from './untrusted-values.js'
 
 /** JSON. */
 export interface RecordedError {
@@ -49,24 +49,24 @@ function record(thrown: unknown, redact: (text: string) => string, depth: number
     const value = text ?? kept(thrown, redact)
     return { message: text ?? storable(redact(value === undefined ? String(thrown) : JSON.stringify(value))), thrown: { value } }
   }
-  const { name, message, stack } = thrown
+  const [name, message, stack] = [readText(thrown, 'name'), readText(thrown, 'message'), readText(thrown, 'stack')]
   const properties: Record<string, unknown> = {}
   for (const key of Object.keys(thrown).slice(0, MOST)) {
     if (['name', 'message', 'stack', 'cause', 'errors', '__proto__'].includes(key)) continue
-    const value = kept(thrown[key as keyof typeof thrown], redact)
+    const value = kept(readProperty(thrown, key), redact)
     if (value !== undefined) properties[key] = value
   }
-  const recorded: RecordedError = { message: storable(redact(String(message))) }
-  if (typeof name === 'string' && name !== 'Error') recorded.name = storable(name)
+  const recorded: RecordedError = { message: storable(redact(message ?? '')) }
+  if (name !== undefined && name !== 'Error') recorded.name = storable(name)
   const base = baseOf(thrown)
   if (base !== 'Error') recorded.base = base
-  if (typeof stack === 'string') recorded.stack = storable(redact(stack))
+  if (stack !== undefined) recorded.stack = storable(redact(stack))
   if (Object.keys(properties).length > 0) recorded.properties = properties
   if (depth >= DEEPEST) return recorded
-  if (thrown.cause !== undefined) recorded.cause = recordError(thrown.cause, redact, depth + 1)
-  if ('errors' in thrown && Array.isArray(thrown.errors)) {
-    recorded.errors = thrown.errors.slice(0, MOST).map((each) => recordError(each, redact, depth + 1))
-  }
+  const cause = readProperty(thrown, 'cause')
+  if (cause !== undefined) recorded.cause = recordError(cause, redact, depth + 1)
+  const gathered = readItems(readProperty(thrown, 'errors'), MOST)
+  if (gathered.length > 0) recorded.errors = gathered.map((each) => recordError(each, redact, depth + 1))
   return recorded
 }
 
@@ -84,19 +84,14 @@ export function errorFrom(recorded: RecordedError): unknown {
   return Object.assign(error, recorded.properties)
 }
 
-/** Also of another realm, as under some test runners. */
-function isError(thrown: object): thrown is Error {
-  return thrown instanceof Error || isNativeError(thrown)
-}
-
 function baseOf(error: object): string {
   for (let prototype: unknown = Object.getPrototypeOf(error); typeof prototype === 'object' && prototype !== null; prototype = Object.getPrototypeOf(prototype)) {
     const known = BY_PROTOTYPE.get(prototype)
     if (known !== undefined) return known
   }
   // Of another realm: by its name.
-  const name: unknown = 'name' in error ? error.name : undefined
-  return typeof name === 'string' && BY_NAME.has(name) ? name : 'Error'
+  const name = readText(error, 'name')
+  return name !== undefined && BY_NAME.has(name) ? name : 'Error'
 }
 
 /** The value as JSON keeps it; undefined for what it cannot keep, or what is too long. */
@@ -105,7 +100,7 @@ function kept(value: unknown, redact: (text: string) => string): unknown {
   try {
     const text = toJson(value, 'a property')
     if (text === undefined || text.length > LONGEST_TEXT) return undefined
-    return typeof value === 'string' ? storable(redact(value)) : (JSON.parse(text) as unknown)
+    return typeof value === 'string' ? storable(redact(value)) : (JSON.parse(redact(text)) as unknown)
   } catch {
     return undefined
   }

@@ -45,7 +45,7 @@ export class StepClient {
   }
 
   #query(asked: unknown[]): unknown {
-    if (this.#refusal !== undefined) return Promise.reject(this.#refusal)
+    if (this.#refusal !== undefined) return refuse(asked, this.#refusal)
     const send = this.#client.query.bind(this.#client) as (...asked: unknown[]) => unknown
     if (!isPromised(asked)) return send(...asked)
     const answer = this.#last.then(async () => {
@@ -87,6 +87,18 @@ export class StepClient {
     this.#misuse ??= misuse
     this.#refusal ??= misuse
   }
+}
+
+/** Answers as pg would. A promise that nobody looks at does not end the process. */
+function refuse(asked: readonly unknown[], refusal: UsageError): Promise<never> | undefined {
+  const callback = asked.find((each) => typeof each === 'function') as ((error: Error) => void) | undefined
+  if (callback !== undefined) {
+    setImmediate(callback, refusal)
+    return undefined
+  }
+  const refused = Promise.reject(refusal)
+  refused.catch(() => undefined)
+  return refused
 }
 
 /** Whether pg answers with a promise: not to a callback, nor for a query object that is its own answer. */

@@ -1,7 +1,10 @@
-// What a handler threw, be it an Error or anything else, as a failed attempt that the database can keep.
+// What a handler threw, be it an Error or anything else, as a failed attempt that the database can keep. Nothing here throws,
+// whatever was thrown.
 import { inspect } from 'node:util'
 import { z } from 'zod'
-import { ERROR_CATEGORIES, type ErrorCategory, UsageError } from './errors.js'
+import { ERROR_CATEGORIES, type ErrorCategory } from './errors.js'
+import { stackOf } from './stacks.js'
+import { isError, isInstance, readItems, readProperty, readText } from './untrusted-values.js'
 
 export interface Failed {
   kind: 'failed'
@@ -9,31 +12,51 @@ export interface Failed {
   category: ErrorCategory
   /** Trying again cannot help. */
   permanent: boolean
-  /** The step that it came from, if any. */
+  /** The stack, with those of the causes. Undefined for what has none, as a text that was thrown. */
+  stack?: string
+  /** The step that the error came from. Undefined when it came from none, or that is not known. */
   step?: string
 }
 
-const LONGEST_ERROR = 10_000
+export const LONGEST_TEXT = 10_000
+const MOST_ERRORS = 20
+const UNREADABLE = 'something was thrown of which no text can be made'
+const UNREDACTED = 'an error whose text could not be made'
 
-/** The text of an error, as it may be kept. */
-export type Describe = (thrown: unknown) => string
+/** The texts of an error, as they may be kept. */
+export interface Describe {
+  /** Its message, or what comes nearest to one. */
+  (thrown: unknown): string
+  /** Its stack, and those of its causes; undefined when there is none. */
+  stack?: (thrown: unknown) => string | undefined
+}
 
 /** @param options redact: changes each text; errorStacks: a text is the stack where there is one */
 export function describer({ redact, errorStacks }: { redact?: (error: string) => string; errorStacks?: boolean }): Describe {
-  const text = (thrown: unknown) =>
-    errorStacks === true && thrown instanceof Error && typeof thrown.stack === 'string' ? thrown.stack : messageOf(thrown)
-  return redact === undefined ? text : (thrown) => redact(text(thrown))
+  /** A text that has not been through the redactor must not be kept. */
+  const checked = (text: string): string | undefined => {
+    if (redact === undefined) return text
+    try {
+      const redacted: unknown = redact(text)
+      return typeof redacted === 'string' ? redacted : undefined
+    } catch {
+      return undefined
+    }
+  }
+  const textOf = (thrown: unknown) => (errorStacks === true && isError(thrown) ? readText(thrown, 'stack') : undefined) ?? messageOf(thrown)
+  const message = (thrown: unknown) => checked(textOf(thrown)) ?? UNREDACTED
+  return Object.assign(message, { stack: (thrown: unknown) => stackOf(thrown, messageOf, checked) })
 }
 
-/** Never throws, whatever was thrown. */
-export function failedBy(thrown: unknown, describe: Describe = messageOf): Failed {
-  try {
-    return { kind: 'failed', error: storable(describe(thrown)), category: categoryOf(thrown), permanent: isPermanent(thrown) }
-  } catch {
-    // A text that has not been through the redactor must not be kept.
-    const error = describe === messageOf ? storable(inspect(thrown)) : 'an error whose text could not be made'
-    return { kind: 'failed', error, category: 'RUNTIME', permanent: false }
-  }
+const asItIs = describer({})
+
+/** @param step where the error came from, if that is known */
+export function failedBy(thrown: unknown, describe: Describe = asItIs, step?: string): Failed {
+  const failed: Failed = { kind: 'failed', error: storable(describe(thrown)), category: categoryOf(thrown), permanent: isPermanent(thrown) }
+  const stack = describe.stack?.(thrown)
+  if (stack !== undefined) failed.stack = storable(stack)
+  if (step !== undefined) failed.step = step
+  return failed
 }
 
 /** Input that did not pass its schema. */
@@ -43,35 +66,61 @@ export function failedByInput(error: z.core.$ZodError): Failed {
 
 /** By the code and not by the class: a workflow may have loaded another copy of the package. */
 export function isPermanent(thrown: unknown): boolean {
-  return thrown instanceof Error && 'code' in thrown && (thrown.code === 'PERMANENT' || thrown.code === 'USAGE')
+  const code = isError(thrown) ? readProperty(thrown, 'code') : undefined
+  return code === 'PERMANENT' || code === 'USAGE'
 }
 
-function messageOf(thrown: unknown): string {
-  if (typeof thrown !== 'object' || thrown === null) return String(thrown)
-  if (thrown instanceof z.core.$ZodError) return describeIssues(thrown)
-  if ('message' in thrown && typeof thrown.message === 'string' && thrown.message !== '') return thrown.message
-  if (thrown instanceof AggregateError && thrown.errors.length > 0) return thrown.errors.map(messageOf).join('; ')
-  if (thrown instanceof Error && typeof thrown.name === 'string' && thrown.name !== '') return thrown.name
-  return inspect(thrown)
+function messageOf(thrown: unknown, depth = 0): string {
+  const issues = issuesOf(thrown)
+  if (issues !== undefined) return describeIssues({ issues })
+  const message = readText(thrown, 'message')
+  if (message !== undefined && message !== '') return message
+  if ((typeof thrown !== 'object' && typeof thrown !== 'function') || thrown === null) return String(thrown)
+  const errors = depth < 3 && isError(thrown) ? readItems(readProperty(thrown, 'errors'), MOST_ERRORS) : []
+  if (errors.length > 0) return errors.map((error) => messageOf(error, depth + 1)).join('; ')
+  const name = isError(thrown) ? readText(thrown, 'name') : undefined
+  return name !== undefined && name !== '' ? name : attempt(() => inspect(thrown))
+}
+
+function attempt(make: () => string): string {
+  try {
+    return make()
+  } catch {
+    return UNREADABLE
+  }
+}
+
+const Issues = z.array(z.object({ path: z.array(z.union([z.string(), z.number()])), message: z.string() })).nonempty()
+
+type Issue = Pick<z.core.$ZodIssue, 'path' | 'message'>
+
+/** The issues of a ZodError; also of another copy of zod, or of one that was recorded with its step: they are its message, as JSON. */
+function issuesOf(thrown: unknown): readonly Issue[] | undefined {
+  if (!isError(thrown) || !['ZodError', '$ZodError'].includes(readText(thrown, 'name') ?? '')) return undefined
+  try {
+    return Issues.safeParse(JSON.parse(readText(thrown, 'message') ?? '')).data
+  } catch {
+    return undefined
+  }
 }
 
 /** All issues in one line, each with its path: `cents: Too small: expected number to be >0`. */
-export function describeIssues({ issues }: z.core.$ZodError): string {
+export function describeIssues({ issues }: { issues: readonly Issue[] }): string {
   return issues.map(({ path, message }) => (path.length === 0 ? message : `${z.core.toDotPath(path)}: ${message}`)).join('; ')
 }
 
 function categoryOf(thrown: unknown): ErrorCategory {
-  if (thrown instanceof z.core.$ZodError) return 'VALIDATION'
-  if (thrown instanceof UsageError) return 'CONFIG'
-  const category: unknown = typeof thrown === 'object' && thrown !== null && 'category' in thrown ? thrown.category : undefined
-  return ERROR_CATEGORIES.find((known) => known === category) ?? 'RUNTIME'
+  if (isInstance(thrown, z.core.$ZodError) || issuesOf(thrown) !== undefined) return 'VALIDATION'
+  const category = readProperty(thrown, 'category')
+  const known = ERROR_CATEGORIES.find((each) => each === category)
+  return known ?? (isError(thrown) && readProperty(thrown, 'code') === 'USAGE' ? 'CONFIG' : 'RUNTIME')
 }
 
 /** Without what Postgres cannot store, and not too long. */
 function storable(message: string): string {
   const text = message.replaceAll('\0', '').toWellFormed()
-  if (text.length <= LONGEST_ERROR) return text
+  if (text.length <= LONGEST_TEXT) return text
   // Not between the halves of a surrogate pair.
-  const end = /[\uD800-\uDBFF]/.test(text.charAt(LONGEST_ERROR - 1)) ? LONGEST_ERROR - 1 : LONGEST_ERROR
+  const end = /[\uD800-\uDBFF]/.test(text.charAt(LONGEST_TEXT - 1)) ? LONGEST_TEXT - 1 : LONGEST_TEXT
   return `${text.slice(0, end)}…`
 }

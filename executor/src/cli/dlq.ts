@@ -35,6 +35,8 @@ const DeadLetter = z.object({
   errorCategory: z.string().nullable(),
   failedAt: z.string().nullable(),
   rejected: z.boolean(),
+  step: z.string().nullable(),
+  executor: z.string().nullable(),
   message: z.unknown(),
 })
 
@@ -70,7 +72,7 @@ async function list(options: ListOptions): Promise<void> {
       DeadLetter,
       `select d.msg_id as "msgId", d.enqueued_at as "enqueuedAt", d.organization_id as "organizationId",
          d.execution_id as "executionId", d.workflow_name as "workflowName", d.attempt, d.error,
-         d.error_category as "errorCategory", d.failed_at as "failedAt", d.rejected, d.message
+         d.error_category as "errorCategory", d.failed_at as "failedAt", d.rejected, d.step, d.executor, d.message
        from public.fw_dlq d where $1::uuid is null or d.organization_id = $1 order by d.msg_id desc limit $2`,
       [options.organization ?? null, options.limit + 1],
     ),
@@ -88,6 +90,7 @@ async function list(options: ListOptions): Promise<void> {
           { title: 'WORKFLOW', value: (row) => oneLine(row.workflowName ?? '-', 40) },
           { title: 'ATTEMPT', value: (row) => oneLine(row.attempt ?? '-', 10), align: 'right' },
           { title: 'CATEGORY', value: (row) => (row.rejected ? 'rejected' : oneLine(row.errorCategory ?? '-', 20)) },
+          { title: 'STEP', value: (row) => oneLine(row.step ?? '-', 30) },
           { title: 'ERROR', value: (row) => oneLine(row.error ?? '-', 80) },
         ],
         letters,

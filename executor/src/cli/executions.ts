@@ -1,9 +1,11 @@
 // `fw executions` and `fw emit`: what is known of executions, waiting for one, ending one, and telling those that wait.
 import { type Command, Option } from 'commander'
-import { type Execution, STATUSES } from '../client.js'
+import { z } from 'zod'
+import { type Execution, STATUSES } from '../execution-details.js'
 import { duration, uuid, wholeNumber } from './arguments.js'
 import { withClient } from './client.js'
-import { addDatabaseOption, type DatabaseOptions } from './database.js'
+import { addDatabaseOption, databaseUrl, type DatabaseOptions, withDatabase } from './database.js'
+import { printReport, readReport } from './execution-report.js'
 import { EXIT } from './exit-codes.js'
 import { CommandFailure } from './failure.js'
 import { refuseOtherThanJson } from './json-error.js'
@@ -32,11 +34,10 @@ export function addExecutionsCommand(program: Command): void {
     .option('--json', 'print one JSON object a line')
     .action(list)
   addDatabaseOption(executions.command('show'))
-    .description('Shows all that is known of one, as JSON.')
+    .description('Shows all that is known of one: its state and what it waits for, its failed attempts, its steps and its children.')
     .argument('<id>', 'uuid of the execution', uuid)
-    .action(async (id: string, options: DatabaseOptions) => {
-      printJson(await withClient(options, (client) => client.get(id)))
-    })
+    .option('--json', 'print one JSON object')
+    .action(show)
   addDatabaseOption(executions.command('result'))
     .description('Waits until one has finished and prints its result as JSON.')
     .argument('<id>', 'uuid of the execution', uuid)
@@ -94,6 +95,16 @@ async function fail(id: string, options: DatabaseOptions & { reason: string; jso
   if (options.json === true) printJson({ id, failed, status })
   if (!failed) throw new CommandFailure(EXIT.failed, `execution ${id} had finished or begun to compensate before (it is ${status}): nothing was changed`)
   if (options.json !== true) print(status === 'failed' ? `failed ${id}` : `failing ${id}: its compensations run first`)
+}
+
+async function show(id: string, options: DatabaseOptions & { json?: boolean }): Promise<void> {
+  const report = await withClient(options, (client) => readReport(client, id))
+  if (options.json === true) {
+    printJson(report)
+    return
+  }
+  const { at } = await withDatabase(databaseUrl(options), (database) => database.row(z.object({ at: z.date() }), 'select now() as at'))
+  printReport(report, at)
 }
 
 async function list(options: ListOptions): Promise<void> {

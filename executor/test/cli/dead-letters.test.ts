@@ -59,7 +59,7 @@ describe('fw dlq list', () => {
     const [letter] = JSON.parse((await dlq('list', '--json')).stdout) as Record<string, unknown>[]
     expect(letter).toMatchObject({ msgId, executionId, organizationId: acme, error: 'it broke', errorCategory: 'RUNTIME', rejected: false, attempt: '1' })
     expect(Object.keys(letter ?? {}).sort()).toEqual(
-      ['attempt', 'enqueuedAt', 'error', 'errorCategory', 'executionId', 'failedAt', 'message', 'msgId', 'organizationId', 'rejected', 'workflowName'].sort(),
+      ['attempt', 'enqueuedAt', 'error', 'errorCategory', 'executionId', 'executor', 'failedAt', 'message', 'msgId', 'organizationId', 'rejected', 'step', 'workflowName'].sort(),
     )
     expect(letter).toMatchObject({ message: { execution_id: executionId } })
   })

@@ -31,6 +31,16 @@ describe('fw enqueue', () => {
     expect(await execution(database, id)).toMatchObject({ input: null })
   })
 
+  it('refuses an idempotency key that is too long, counted in characters, and enqueues nothing', async () => {
+    const acme = await organization(database)
+    const before = await count()
+    const refused = await enqueue('greet', '{"name": "Ada"}', acme, '--idempotency-key', '\u{1F600}'.repeat(501))
+    expect(refused.code).toBe(2)
+    expect(refused.stderr).toContain('1 to 500 characters, not 501')
+    expect(await count()).toBe(before)
+    expect((await enqueue('greet', '{"name": "Ada"}', acme, '--idempotency-key', '\u{1F600}'.repeat(500))).code).toBe(0)
+  })
+
   it('keeps every digit of a number', async () => {
     const { stdout } = await enqueue('greet', '{"n": 12345678901234567890.123}', await organization(database))
     expect(await database.query("select input ->> 'n' as n from public.fw_workflow_executions where id = $1", [stdout.trim()])).toEqual([

@@ -74,6 +74,25 @@ describe('a line of the log on a terminal', () => {
   })
 })
 
+describe('a line of the log about what an execution has thrown', () => {
+  const frames = Array.from({ length: 20 }, (_, at) => `    at frame${at} (file:///app/${at}.js:1:1)`)
+  const stack = ['Error: no card\u001b[2J', '    at inner (node:internal/timers:1:1)', ...frames, 'caused by: Error: x'].join('\n')
+  const line = readable(JSON.stringify({ level: 40, time: 0, msg: 'an attempt failed', executionId: 'e1', step: 'charge', retryInMs: 500, err: { message: `no card ${'x'.repeat(5000)}`, stack } }))
+  const [first = '', ...below] = line.split('\n')
+
+  it('has its message and fields in one line, each kept short', () => {
+    expect(first).toMatch(/WARN {2}an attempt failed: no card x+… {2}executionId=e1 {2}step=charge {2}retryInMs=500$/)
+    expect(first.length).toBeLessThan(500)
+  })
+
+  it('has the top of the stack below it, without the frames of the runtime and without control characters', () => {
+    expect(below).toHaveLength(9)
+    expect(below[0]).toBe('          Error: no card [2J')
+    expect(below[1]).toBe('            at frame0 (file:///app/0.js:1:1)')
+    expect(below.at(-1)).toBe('          …')
+  })
+})
+
 describe('texts for people', () => {
   it('aligns the columns of a table', () => {
     const text = table(

@@ -129,10 +129,14 @@ test("a transaction step's client is as the program's own: with the parsers that
 describe('where transactions are REPEATABLE READ by default', () => {
   test('no parent waits for ever for children that finish at once', async () => {
     const organizationId = await database.organization()
-    const parent = workflow({ name: 'parent', input: z.object({}) }, async (ctx) => await ctx.map([{ value: 3 }, { value: 6 }, { value: 9 }], child))
-    await database.start([parent, child], { lanes: 4 })
-    const ids = await database.client.enqueueMany(parent, Array.from({ length: 60 }, () => ({})), { organizationId })
-    expect(await Promise.all(ids.map((id) => database.client.result(id)))).toEqual(ids.map(() => [1, 2, 3]))
+    const last = workflow({ name: 'last', input: z.number() }, async (ctx, value) => {
+      await new Promise((resolve) => setTimeout(resolve, 5 + 5 * Math.random()))
+      return value
+    })
+    const parent = workflow({ name: 'parent', input: z.object({}) }, async (ctx) => await ctx.map([1, 2], last))
+    for (let executors = 0; executors < 4; executors++) await database.start([parent, last], { lanes: 4 })
+    const ids = await database.client.enqueueMany(parent, Array.from({ length: 120 }, () => ({})), { organizationId })
+    expect(await Promise.all(ids.map((id) => database.client.result(id)))).toEqual(ids.map(() => [1, 2]))
   })
 
   test('a client on a pool of the caller cancels children whose parent then goes on, and an idempotency key gives one execution', async () => {

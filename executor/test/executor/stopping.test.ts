@@ -42,7 +42,8 @@ describe('stop', () => {
   })
 
   test('a cancel reaches a run while its executor is stopping, and nothing new is taken meanwhile', async () => {
-    const organizationId = await database.organization()
+    // Leases that are extended after minutes only: it is the listener that hears of the cancel.
+    const organizationId = await database.organization({ visibilityTimeout: 600 })
     const running = gate()
     const reasons: unknown[] = []
     const endless = workflow({ name: 'endless until cancelled', input: z.object({}) }, async (ctx) => {
@@ -57,7 +58,7 @@ describe('stop', () => {
     const executor = await database.start(endless)
     const id = await database.client.enqueue(endless, {}, { organizationId })
     await running.opened
-    const stopped = executor.stop({ timeout: '1h' })
+    const stopped = executor.stop({ timeout: '40s' })
     await sleep(300)
     const later = await database.client.enqueue(endless, {}, { organizationId })
     // It hears of both, and takes neither.

@@ -58,8 +58,11 @@ async function survive(point: KillPoint, when: 'before' | 'after'): Promise<void
   // It is offered before anybody can see it, for the executor looks for work itself every moment.
   if (point === 'fw_take_batch') await session.query('select public.fw_offer_batches()')
   await session.query('commit')
+  // With a snapshot that may be older than the wait: executors are asked to look again.
+  await session.query('begin isolation level repeatable read')
+  await database.client.emit(organizationId, `go${suffix}`, { by: 'Ada' }, { transaction: session })
+  await session.query('commit')
   session.release()
-  await database.client.emit(organizationId, `go${suffix}`, { by: 'Ada' })
   if (point === 'fw_stop_executor') doomed.kill('SIGTERM')
   expect((await died)[1], `${point} was never reached`).toBe('SIGKILL')
 

@@ -11,12 +11,12 @@ const insert = 'insert into ledger (id) values ($1)'
 const input = z.object({ id: z.string() })
 
 /** A proxy that does this to the commits of the steps that insert these ids, the first time, and lets nothing through that matches. */
-async function faultyCommits(faults: Record<string, Fault | undefined>, refused?: RegExp): Promise<Proxy & { readonly done: number }> {
+async function faultyCommits(faults: Record<string, Fault | undefined>, refused?: RegExp, isRefusing = () => true): Promise<Proxy & { readonly done: number }> {
   const left = new Map(Object.entries(faults))
   let done = 0
   const proxy = await startProxy(database.url, (sent, by) => {
     if (by.application !== 'fw steps') return undefined
-    if (refused?.test(sent) === true) return 'refuse'
+    if (refused?.test(sent) === true && isRefusing()) return 'refuse'
     by.note = Object.keys(faults).find((id) => sent.includes(`insert into ledger`) && sent.includes(id)) ?? by.note
     if (!/^Q[^]{4}commit\0$/.test(sent)) return undefined
     const fault = left.get(by.note)
@@ -80,6 +80,57 @@ describe('when the answer to a commit is lost, each execution books once, and no
       await proxy.close()
     }
   })
+})
+
+test('when the answer to the checkpoint is lost, the transaction is tried again: nobody is told, and it books once', async () => {
+  const organizationId = await database.organization()
+  const faults: Fault[] = ['answer', 'refuse']
+  const proxy = await startProxy(database.url, (sent) => (sent.includes('fw_checkpoint(') ? faults.shift() : undefined))
+  const booking = workflow({ name: 'booking, checkpoint', input, retry: { maxAttempts: 1 } }, async (ctx, { id }) => {
+    await ctx.transaction('book', (sql) => sql.query(insert, [id]))
+    return await ctx.step('after', () => 'booked')
+  })
+  try {
+    await database.start(booking, { connectionString: proxy.url })
+    const id = await database.client.enqueue(booking, { id: 'x' }, { organizationId })
+    expect(await database.client.result(id)).toBe('booked')
+    expect([faults, await ledger(), await stepNames(database, id)]).toEqual([[], ['x'], ['book', 'after']])
+  } finally {
+    await proxy.close()
+  }
+})
+
+test('while it is not known, branches beside it are given nothing, and when it is known all is as if nothing had been', async () => {
+  const organizationId = await database.organization()
+  let isRefusing = true
+  const proxy = await faultyCommits({ x: 'answer' }, /fw_step_fate/, () => isRefusing)
+  const seen: string[] = []
+  const booking = workflow({ name: 'booking, branches', input, retry: { maxAttempts: 1 } }, async (ctx, { id }) => {
+    const beside = async () => {
+      await ctx.step('beside', async () => {
+        await until('the commit is cut', () => proxy.done === 1)
+      })
+      seen.push('beside')
+    }
+    const book = async () => {
+      await ctx.transaction('book', (sql) => sql.query(insert, [id]))
+      seen.push('book')
+    }
+    await Promise.all([book(), beside()])
+    return seen
+  })
+  try {
+    await database.start(booking, { connectionString: proxy.url })
+    const id = await database.client.enqueue(booking, { id: 'x' }, { organizationId })
+    await until('the commit is cut', () => proxy.done === 1)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    expect(seen).toEqual([])
+    isRefusing = false
+    expect(await database.client.result(id)).toEqual(['book', 'beside'])
+    expect(await ledger()).toEqual(['x'])
+  } finally {
+    await proxy.close()
+  }
 })
 
 describe('while it cannot be known whether a transaction was committed,', () => {

@@ -52,6 +52,8 @@ export interface Failure extends Held {
   permanent?: boolean
   /** Default: null, the backoff of the workflow's policy. */
   delayMs?: number | null
+  step?: string
+  stack?: string
 }
 
 export interface Execution {
@@ -177,8 +179,10 @@ export async function report(on: Queryable, executorId: string, results: readonl
 
 /** Reports failed attempts; returns what became of each. */
 export async function reportFailures(on: Queryable, executorId: string, failures: readonly Failure[]): Promise<Record<string, string>> {
+  // Also to a database of the first version, which knows neither steps nor stacks.
+  const isTold = failures.some(({ step, stack }) => step !== undefined || stack !== undefined)
   const rows = await on.query<{ place: number; outcome: string }>(
-    'select * from public.fw_report_failures($1, $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::boolean[], $7::bigint[])',
+    `select * from public.fw_report_failures($1, $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::boolean[], $7::bigint[]${isTold ? ', $8::text[], $9::text[]' : ''})`,
     [
       executorId,
       failures.map((failure) => failure.execution_id),
@@ -187,6 +191,7 @@ export async function reportFailures(on: Queryable, executorId: string, failures
       failures.map((failure) => failure.category ?? 'RUNTIME'),
       failures.map((failure) => failure.permanent ?? false),
       failures.map((failure) => failure.delayMs ?? null),
+      ...(isTold ? [failures.map((failure) => failure.step ?? null), failures.map((failure) => failure.stack ?? null)] : []),
     ],
   )
   return Object.fromEntries(rows.map((row) => [at(failures, row.place), row.outcome]))
@@ -266,7 +271,7 @@ export async function messages(on: Queryable, organizationId: string): Promise<{
 
 /** Everything in the tables that an executor's writes reach, to compare before with after. */
 export async function contents(on: Queryable): Promise<unknown> {
-  const tables = ['fw_module_settings', 'fw_worker_runs', 'fw_workflow_executions', 'fw_execution_steps'].map((table) => `public.${table}`)
+  const tables = ['fw_module_settings', 'fw_worker_runs', 'fw_workflow_executions', 'fw_execution_steps', 'fw_failed_attempts'].map((table) => `public.${table}`)
   tables.push('pgmq.q_workflow_execution_queue', 'pgmq.q_workflow_dlq')
   const rows = tables.map((table) => `select '${table}' as source, to_jsonb(t) as content from ${table} t`)
   return on.query(`select * from (${rows.join(' union all ')}) everything order by source, content::text`)

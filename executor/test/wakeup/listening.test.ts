@@ -42,8 +42,18 @@ describe('what is notified', () => {
     await wakeup.start()
     await database.query('select pg_notify($1, to_json($2::uuid)::text)', ['fw_work', unversioned])
     await database.query('select pg_notify($1, to_json($2::uuid)::text)', ['fw_batch', unversioned])
-    await until('both are heard', () => heard.length === 3)
-    expect(heard).toEqual(['work of anyone', `work ${unversioned}`, `batch ${unversioned}`])
+    await until('both are heard', () => heard.length === 4)
+    expect(heard).toEqual(['work of anyone', 'events', `work ${unversioned}`, `batch ${unversioned}`])
+  })
+
+  test('of events that somebody may have missed arrives', async () => {
+    const { wakeup, heard } = listener(database.url)
+    await wakeup.start()
+    const before = heard.length
+    await database.query('select public.fw_note_unmatched_keys(array[$1::uuid], array[$2])', [unversioned, 'k'])
+    await until('it is heard', () => heard.length > before)
+    expect(heard.slice(before)).toEqual(['events'])
+    await database.query('select public.fw_match_events()')
   })
 
   test('and makes no sense is survived', async () => {

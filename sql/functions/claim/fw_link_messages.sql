@@ -8,7 +8,7 @@ begin
   -- The attempt in the message is the authority: the redrive recipe sets it. What is no attempt counts as the first.
   with cleaned as (
     update pgmq.q_workflow_execution_queue q set message =
-      (q.message - 'error' - 'error_category' - 'failed_at' - 'rejected' - 'compensated' - 'not_compensated')
+      (q.message - 'error' - 'error_category' - 'failed_at' - 'rejected' - 'compensated' - 'not_compensated' - 'step' - 'executor')
       || jsonb_build_object('workflow_name', e.workflow_name, 'attempt', case
         when q.message ->> 'attempt' ~ '^[1-9][0-9]{0,5}$' then (q.message ->> 'attempt')::integer else 1 end)
     from public.fw_workflow_executions e

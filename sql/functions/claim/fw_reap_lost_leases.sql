@@ -5,9 +5,13 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
+  c_error constant text := 'the lease ran out before the executor reported';
+  c_category constant text := 'TIMEOUT';
   v_batches uuid[];
   v_lost uuid[];
   v_parents bigint[];  -- messages of those that wait for them
+  v_attempts integer[];
+  v_steps text[];      -- those that were under way, as far as was heard
   v_returned uuid[];   -- the batch of each
 begin
   -- A batch that a late report has locked is left alone: the caller holds message locks that the report waits for.
@@ -60,11 +64,15 @@ begin
   select array(select l.id from unnest(v_lost) as l (id) where l.id not in (select b.id from returned b) order by l.id),
     array(select b.batch_id from returned b)
   into v_lost, v_returned;
+  select array_agg(e.retry_count + 1 order by l.place), array_agg(c.step order by l.place) into v_attempts, v_steps
+  from unnest(v_lost) with ordinality as l (id, place)
+  join public.fw_workflow_executions e on e.id = l.id
+  cross join lateral public.fw_current_step(e) c;
   return query
   with ended as (
     select * from public.fw_fail_attempts(
-      v_lost, array_fill('the lease ran out before the executor reported'::text, array[cardinality(v_lost)]),
-      array_fill('TIMEOUT'::text, array[cardinality(v_lost)]), array_fill(false, array[cardinality(v_lost)]),
+      v_lost, array_fill(c_error, array[cardinality(v_lost)]),
+      array_fill(c_category, array[cardinality(v_lost)]), array_fill(false, array[cardinality(v_lost)]),
       array_fill(0::bigint, array[cardinality(v_lost)]))
   ), tally as (
     select e.batch_id, count(*) as total, count(*) filter (where e.outcome = 'failed') as dead
@@ -78,9 +86,12 @@ begin
   select t.batch_id, t.total, 0::bigint from tally t
   union all
   select r.batch_id, 0, count(*) from unnest(v_returned) as r (batch_id) group by r.batch_id;
+  perform public.fw_record_failed_attempts(
+    v_lost, v_attempts, array_fill(c_error, array[cardinality(v_lost)]), array_fill(c_category, array[cardinality(v_lost)]),
+    array_fill(false, array[cardinality(v_lost)]), v_steps, null);
   perform public.fw_release_semaphores(array(
     select distinct r.organization_id from public.fw_worker_runs r where r.id = any (v_batches) and r.finished_at is not null));
 end
 $$;
 comment on function public.fw_reap_lost_leases(uuid[]) is
-  'Internal: ends the attempts of running executions whose batch has lost its lease. Each is a failed attempt: tried again at once, since the visibility timeout was the wait, or dead-lettered after the last. What was offered and never taken goes back at no attempt. Returns how many of each batch were lost and returned.';
+  'Internal: ends the attempts of running executions whose batch has lost its lease. Each is a failed attempt, of the executor that has vanished: tried again at once, since the visibility timeout was the wait, or dead-lettered after the last. What was offered and never taken goes back at no attempt. Returns how many of each batch were lost and returned.';

@@ -10,7 +10,9 @@ select
   d.message ->> 'error_category' as error_category,
   d.message ->> 'failed_at' as failed_at,
   coalesce(d.message -> 'rejected' = 'true', false) as rejected,
-  d.message
+  d.message,
+  d.message ->> 'step' as step,
+  d.message ->> 'executor' as executor
 from pgmq.q_workflow_dlq d;
 comment on view public.fw_dlq is
-  'Dead letters: executions that failed for good, and messages that no execution could be run from (rejected). fw_dlq_retry(msg_id) puts one back, fw_dlq_purge() discards old ones.';
+  'Dead letters: executions that failed for good, and messages that no execution could be run from (rejected), with the step and the executor that the last error came from, where they are known. fw_dlq_retry(msg_id) puts one back, fw_dlq_purge() discards old ones.';

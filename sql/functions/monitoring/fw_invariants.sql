@@ -90,6 +90,10 @@ violation (name, detail, example) as (
   select 'step_without_execution', 'a checkpoint of an execution that is not there', s.execution_id::text
   from public.fw_execution_steps s
   where not exists (select from public.fw_workflow_executions e where e.id = s.execution_id)
+  union all
+  select 'failed_attempt_without_execution', 'a failed attempt of an execution that is not there', a.execution_id::text
+  from public.fw_failed_attempts a
+  where not exists (select from public.fw_workflow_executions e where e.id = a.execution_id)
 )
 select n.name, count(v.name) as violations, min(v.detail) || ', such as ' || min(v.example) as detail
 from unnest(array[
@@ -97,8 +101,12 @@ from unnest(array[
   'running_without_open_batch', 'open_places_differ', 'batch_does_not_add_up', 'semaphore_exceeded', 'worker_running_differs',
   'organization_without_settings', 'failed_without_dead_letter', 'dead_letter_not_linked', 'retry_without_time',
   'finished_child_waited_for', 'waiting_for_nothing',
+<<<<<<< HEAD
   'kept_event_waited_for', 'step_without_execution',
   'failed_without_undoing']) as n (name)
+=======
+  'kept_event_waited_for', 'step_without_execution', 'failed_attempt_without_execution']) as n (name)
+>>>>>>> main
 left join violation v using (name)
 group by n.name;
 comment on view public.fw_invariants is

@@ -1,4 +1,6 @@
-create or replace function public.fw_extend_leases(p_executor_id uuid, p_execution_ids uuid[], p_batch_ids uuid[]) returns setof uuid
+create or replace function public.fw_extend_leases(
+  p_executor_id uuid, p_execution_ids uuid[], p_batch_ids uuid[], p_steps text[] default null, p_step_ms bigint[] default null
+) returns setof uuid
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
@@ -24,9 +26,18 @@ begin
   join public.fw_workflow_executions e on e.id = i.id and e.status = 'running' and e.batch_id = any (v_batches)
   join public.fw_worker_runs r on r.id = e.batch_id
   where q.msg_id = e.msg_id;
+  if p_steps is not null then
+    -- Once for each step, however often the lease is extended while it runs.
+    update public.fw_workflow_executions e set current_step = i.step,
+      current_step_since = case when i.step is not null then greatest(r.claimed_at, public.fw_now() - make_interval(secs => i.ms / 1000.0)) end
+    from unnest(p_execution_ids, p_steps, p_step_ms) as i (id, step, ms)
+    cross join public.fw_worker_runs r
+    where e.id = i.id and e.status = 'running' and r.id = e.batch_id and r.id = any (v_batches)
+      and (e.current_step is distinct from i.step or e.current_step_since < r.claimed_at);
+  end if;
   update public.fw_executors x set last_seen_at = public.fw_now(), is_paused = public.fw_is_paused() where x.id = p_executor_id;
   return query select distinct id from unnest(p_batch_ids) as id where id <> all (v_batches);
 end
 $$;
-comment on function public.fw_extend_leases(uuid, uuid[], uuid[]) is
-  'Extends the leases of these batches by a visibility timeout from now, and keeps the messages of these executions invisible as long. Returns the batches whose lease is lost: their work must stop.';
+comment on function public.fw_extend_leases(uuid, uuid[], uuid[], text[], bigint[]) is
+  'Extends the leases of these batches by a visibility timeout from now, and keeps the messages of these executions invisible as long. Each of these may have the step that it is in, and for how many milliseconds it has been in it (NULL for none). Returns the batches whose lease is lost: their work must stop.';

@@ -1,6 +1,7 @@
 create or replace function public.fw_report_failures(
   p_executor_id uuid, p_execution_ids uuid[], p_batch_ids uuid[],
-  p_errors text[], p_categories text[], p_permanent boolean[], p_delays_ms bigint[] default null
+  p_errors text[], p_categories text[], p_permanent boolean[], p_delays_ms bigint[] default null,
+  p_steps text[] default null, p_stacks text[] default null
 ) returns table (place integer, outcome text, retry_in_ms bigint)
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -10,12 +11,13 @@ declare
   v_batches uuid[];
   v_ids uuid[];
   v_items integer[];
+  v_attempts integer[];
   v_closed uuid[];
 begin
   v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
-  select array_agg(n.id), array_agg(n.item) into v_ids, v_items
+  select array_agg(n.id), array_agg(n.item), array_agg(n.attempt) into v_ids, v_items, v_attempts
   from (
-    select distinct on (e.id) e.id, i.item
+    select distinct on (e.id) e.id, i.item, e.retry_count + 1 as attempt
     from unnest(p_execution_ids, p_batch_ids) with ordinality as i (id, batch_id, item)
     join public.fw_workflow_executions e on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running'
     where i.batch_id = any (v_batches)
@@ -37,6 +39,10 @@ begin
         from tally t where r.id = t.batch_id
       )
       select v_items[array_position(v_ids, e.execution_id)], e.outcome, ceil(extract(epoch from e.retry_at - public.fw_now()) * 1000)::bigint from ended e;
+    perform public.fw_record_failed_attempts(v_ids, v_attempts,
+      array(select p_errors[item] from unnest(v_items) as item), array(select p_categories[item] from unnest(v_items) as item),
+      array(select p_permanent[item] from unnest(v_items) as item), array(select p_steps[item] from unnest(v_items) as item),
+      array(select p_stacks[item] from unnest(v_items) as item));
     v_closed := array(select distinct r.organization_id from public.fw_worker_runs r where r.id = any (v_batches) and r.finished_at is not null);
     if cardinality(v_closed) > 0 then
       perform public.fw_release_semaphores(v_closed);
@@ -46,5 +52,5 @@ begin
     where place <> all (coalesce(v_items, '{}'));
 end
 $$;
-comment on function public.fw_report_failures(uuid, uuid[], uuid[], text[], text[], boolean[], bigint[]) is
-  'Reports failed attempts, a place in each array for each execution: error, category, whether it is permanent, and optionally the delay in milliseconds before the next attempt instead of the backoff. Returns what became of each, by its place (1-based): retry_pending (and in how many milliseconds), failed (dead-lettered), or fenced (refused: the batch has lost its lease; nothing was written).';
+comment on function public.fw_report_failures(uuid, uuid[], uuid[], text[], text[], boolean[], bigint[], text[], text[]) is
+  'Reports failed attempts, a place in each array for each execution: error, category, whether it is permanent, and optionally the delay in milliseconds before the next attempt instead of the backoff, the step that the error came from, and its stack. Returns what became of each, by its place (1-based): retry_pending (and in how many milliseconds), failed (dead-lettered), or fenced (refused: the batch has lost its lease; nothing was written).';

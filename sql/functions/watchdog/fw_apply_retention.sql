@@ -45,6 +45,8 @@ begin
       returning e.id
     ), steps as (
       delete from public.fw_execution_steps s using gone where s.execution_id = gone.id
+    ), attempts as (
+      delete from public.fw_failed_attempts a using gone where a.execution_id = gone.id
     ), parked as (
       delete from public.fw_parked_executions k using gone where k.execution_id = gone.id
     )
@@ -90,4 +92,4 @@ begin
 end
 $$;
 comment on function public.fw_apply_retention(interval) is
-  'Deletes finished executions with their steps, closed batches, ticks, notices and pg_cron''s history of these jobs once they are older than fw_worker_config says, an execution whose dead letter was discarded counted from then; stops after p_budget and goes on in its next run. An execution with a dead letter stays. Returns how many of each.';
+  'Deletes finished executions with their steps and failed attempts, closed batches, ticks, notices and pg_cron''s history of these jobs once they are older than fw_worker_config says, an execution whose dead letter was discarded counted from then; stops after p_budget and goes on in its next run. An execution with a dead letter stays. Returns how many of each.';

@@ -37,6 +37,8 @@ async function longAgo(organizationId: string, age: string, what: 'executions' |
            from moved m where e.id = m.old
          ), steps as (
            update public.fw_execution_steps s set execution_id = m.new from moved m where s.execution_id = m.old
+         ), attempts as (
+           update public.fw_failed_attempts a set execution_id = m.new from moved m where a.execution_id = m.old
          ), queued as (
            update pgmq.q_workflow_execution_queue q set message = jsonb_set(q.message, '{execution_id}', to_jsonb(m.new))
            from moved m where q.message ->> 'execution_id' = m.old::text
@@ -106,6 +108,18 @@ describe('executions', () => {
     expect(before.map((row) => row['status'])).toEqual(['completed', 'failed', 'timed_out', 'cancelled'])
     await longAgo(made.organizationId, '31 days')
     expect(await apply()).toEqual({ ...NOTHING, executions: '4' })
+  })
+
+  test('go with their failed attempts', async () => {
+    const [old, young] = [await scene(1), await scene(1)]
+    for (const { x } of [old, young]) {
+      await reportFailures(database, x, [{ ...(await claimOne(database, x)), delayMs: 0 }])
+      expect(await report(database, x, [await claimOne(database, x)])).toEqual([])
+    }
+    await longAgo(old.organizationId, '31 days')
+    expect(await apply()).toEqual({ ...NOTHING, executions: '1' })
+    const left = await database.query('select organization_id from public.fw_failed_attempts where organization_id = any ($1::uuid[])', [[old.organizationId, young.organizationId]])
+    expect(left).toEqual([{ organization_id: young.organizationId }])
   })
 
   test('that are live stay, however old', async () => {

@@ -30,7 +30,7 @@ async function suspend(on: Session, x: string, held: readonly Claimed[], name: s
   )
 }
 
-test('cancels, with and without compensation, beside everything else that goes on: no deadlock, and every rule holds at every moment', async () => {
+test('cancels, with and without compensation, and failures by hand beside everything else that goes on: no deadlock, and every rule holds at every moment', async () => {
   const name = workflow()
   const organizations = [await organization(database, { batchSize: 5, concurrency: 6 }), await organization(database, { batchSize: 3, concurrency: 4 })]
   const errors: string[] = []
@@ -73,7 +73,8 @@ test('cancels, with and without compensation, beside everything else that goes o
     loop('cancel', async () => {
       const id = await someId(session, `status in ('waiting', 'running', 'queued') and (parent_id is null or random() < 0.3)`)
       if (id === undefined) return 0
-      const { done } = one(await session.query<{ done: boolean }>('select public.fw_cancel_execution($1, null, $2) as done', [id, randomInt(3) === 0]))
+      const { done } = one(await session.query<{ done: boolean }>(
+        randomInt(5) === 0 ? "select public.fw_fail_execution($1, 'by hand') as done" : 'select public.fw_cancel_execution($1, null, random() < 0.3) as done', [id]))
       return done ? 1 : 0
     })
   const tell = (session: Session) =>

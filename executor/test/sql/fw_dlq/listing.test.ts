@@ -3,12 +3,12 @@ import { claim, claimOne, enqueue, executor, one, organization, reportFailures, 
 
 const database = sqlDatabase()
 
-test('the view shows who failed, with what, at which attempt and when', async () => {
+test('the view shows who failed, with what, in which step, at which attempt, where and when', async () => {
   const name = workflow()
   const organizationId = await organization(database)
   const x = await executor(database, name)
   const id = one(await enqueue(database, name, organizationId))
-  await reportFailures(database, x, [{ ...(await claimOne(database, x)), error: 'no such page', category: 'NOT_FOUND', permanent: true }])
+  await reportFailures(database, x, [{ ...(await claimOne(database, x)), error: 'no such page', category: 'NOT_FOUND', permanent: true, step: 'fetch page' }])
   const row = one(await database.query('select * from public.fw_dlq where organization_id = $1', [organizationId]))
   expect(Object.keys(row)).toEqual([
     'msg_id',
@@ -22,6 +22,8 @@ test('the view shows who failed, with what, at which attempt and when', async ()
     'failed_at',
     'rejected',
     'message',
+    'step',
+    'executor',
   ])
   expect(row).toMatchObject({
     organization_id: organizationId,
@@ -31,6 +33,8 @@ test('the view shows who failed, with what, at which attempt and when', async ()
     error: 'no such page',
     error_category: 'NOT_FOUND',
     rejected: false,
+    step: 'fetch page',
+    executor: 'test',
   })
   expect(new Date(String(row['failed_at']))).toEqual(row['enqueued_at'])
 })

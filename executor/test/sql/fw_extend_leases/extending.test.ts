@@ -117,6 +117,59 @@ describe('extending a lease', () => {
     expect(await contents(database)).toEqual(before)
   })
 
+  test('notes the step that each is in, once for each, and clears it when it is in none', async () => {
+    const { x, ids } = await scene({ batchSize: 5 }, 3)
+    const held = (await claim(database, x)).toSorted((a, b) => ids.indexOf(a.execution_id) - ids.indexOf(b.execution_id))
+    await database.query("update public.fw_worker_runs set claimed_at = now() - interval '1 hour' where id = $1", [held[0]?.batch_id])
+    const say = (steps: (string | null)[], ms: (number | null)[]) =>
+      database.query('select id from public.fw_extend_leases($1, $2::uuid[], $3::uuid[], $4::text[], $5::bigint[]) as id', [x, ids, [held[0]?.batch_id], steps, ms])
+    const current = () =>
+      database.query<{ step: string | null; seconds: number | null; version: string }>(
+        `select c.step, extract(epoch from now() - c.since)::float8 as seconds, e.xmin::text as version
+         from public.fw_workflow_executions e cross join lateral public.fw_current_step(e) c where e.id = any ($1::uuid[]) order by e.id`, [ids])
+    await say(['fetch', 'load', null], [60_000, 7_200_000, null])
+    const first = await current()
+    expect(first.map(({ step }) => step)).toEqual(['fetch', 'load', null])
+    expect(first[0]?.seconds).toBeGreaterThanOrEqual(60)
+    // Not before the claim of its batch.
+    expect(first[1]?.seconds).toBeLessThan(3700)
+    await say(['fetch', 'store', null], [70_000, 5, null])
+    const second = await current()
+    expect(second.map(({ step }) => step)).toEqual(['fetch', 'store', null])
+    expect(second[0]?.version).toBe(first[0]?.version)
+    expect(second[2]?.version).toBe(first[2]?.version)
+    await say([null, null, null], [null, null, null])
+    expect((await current()).map(({ step }) => step)).toEqual([null, null, null])
+  })
+
+  test('does not show the step of an earlier batch, be it the same or another', async () => {
+    const { x, y, id } = await scene()
+    const held = await claimOne(database, x)
+    await database.query('select public.fw_extend_leases($1, $2::uuid[], $3::uuid[], $4::text[], $5::bigint[])', [x, [id], [held.batch_id], ['fetch'], [5]])
+    const step = async () => one(await database.query<{ step: string | null; since: Date | null }>('select c.* from public.fw_workflow_executions e cross join lateral public.fw_current_step(e) c where e.id = $1', [id]))
+    const first = await step()
+    expect(first.step).toBe('fetch')
+    await expireLeases(database, [held])
+    const again = await claimOne(database, y)
+    expect(await step()).toEqual({ step: null, since: null })
+    await database.query('select public.fw_extend_leases($1, $2::uuid[], $3::uuid[], $4::text[], $5::bigint[])', [y, [id], [again.batch_id], ['fetch'], [0]])
+    const second = await step()
+    expect(second.step).toBe('fetch')
+    expect(second.since?.getTime()).toBeGreaterThanOrEqual(first.since?.getTime() ?? Infinity)
+    await report(database, y, [again])
+    expect(await step()).toEqual({ step: null, since: null })
+  })
+
+  test('of a lost lease notes no step', async () => {
+    const { x, y, id } = await scene()
+    const held = await claimOne(database, x)
+    await expireLeases(database, [held])
+    const again = await claimOne(database, y)
+    await database.query('select public.fw_extend_leases($1, $2::uuid[], $3::uuid[], $4::text[], $5::bigint[])', [x, [id], [held.batch_id], ['late'], [5]])
+    expect(one(await database.query('select current_step from public.fw_workflow_executions where id = $1', [id]))).toEqual({ current_step: null })
+    expect(await report(database, y, [again])).toEqual([])
+  })
+
   test('says that the executor lives, also when it has nothing to extend', async () => {
     const { x } = await scene()
     await database.query("update public.fw_executors set last_seen_at = now() - interval '1 hour' where id = $1", [x])

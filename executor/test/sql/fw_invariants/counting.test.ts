@@ -185,6 +185,11 @@ const corruptions: Corruption[] = [
     () => `update public.fw_execution_steps set execution_id = '${randomUUID()}'`,
     { step_without_execution: 1 },
   ],
+  [
+    'a failed attempt has no execution',
+    () => `update public.fw_failed_attempts set execution_id = '${randomUUID()}' where id = (select id from public.fw_failed_attempts limit 1)`,
+    { failed_attempt_without_execution: 1 },
+  ],
 ]
 
 test.for(corruptions)('is counted: %s', async ([, how, counted]) => {

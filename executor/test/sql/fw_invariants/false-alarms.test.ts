@@ -63,9 +63,10 @@ test('hundreds of looks beside executors that do everything: not one sees a viol
   await database.start([busy, leaf], { concurrency: 40 })
   await database.start([busy, leaf], { concurrency: 10 })
   const until = Date.now() + SECONDS * 1000
-  const goesOn = () => Date.now() < until
   const found: unknown[] = []
   let looks = 0
+  // Longer where they are slow.
+  const goesOn = () => Date.now() < until || (looks < 200 && Date.now() < until + 40_000)
   const look = async (session: Session) => {
     while (goesOn()) {
       const rows = await alarms(session)
@@ -87,6 +88,6 @@ test('hundreds of looks beside executors that do everything: not one sees a viol
     await Promise.all([look(a), look(b), look(c), drive(), drive()])
   })
   expect(found).toEqual([])
-  expect(looks).toBeGreaterThan(100)
+  expect(looks).toBeGreaterThanOrEqual(200)
   if (process.env['FW_LOOK_SECONDS'] !== undefined) console.log(`${looks} looks`)
 }, 60_000 + SECONDS * 1000)

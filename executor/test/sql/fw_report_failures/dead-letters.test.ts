@@ -46,6 +46,7 @@ describe('an execution', () => {
       error: 'failure 5',
       error_category: 'TIMEOUT',
       failed_at: letter['failed_at'],
+      executor: 'test',
     })
     expect(await claim(database, x)).toEqual([])
   })
