@@ -3,6 +3,7 @@
 import { Client, Executor, migrate, type Workflow } from 'durable-execution-worker'
 import { startEmbeddedPostgres } from 'durable-execution-worker/embedded'
 import pg from 'pg'
+import { log } from './log.js'
 
 export interface Demo {
   readonly pool: pg.Pool
@@ -18,7 +19,7 @@ export async function tell(workflows: readonly Workflow[], story: (demo: Demo) =
   const pool = new pg.Pool({ connectionString })
   // A lost connection fails the query that meets it.
   pool.on('error', () => undefined)
-  const executor = new Executor({ connectionString, workflows })
+  const executor = new Executor({ connectionString, workflows, logger: log })
   try {
     await migrate({ connectionString })
     await executor.start()

@@ -2,6 +2,7 @@
 // distributor, and a service that is down now and then. Read this first, then workflow.ts.
 import { Client, Executor, migrate } from 'durable-execution-worker'
 import pg from 'pg'
+import { log } from '../log.js'
 import { type Database, openDatabase } from './database.js'
 import { HELP, type Options, readOptions } from './options.js'
 import { printable } from './print.js'
@@ -43,7 +44,7 @@ async function demo({ url, about, lookAtIt, afterStop }: Database, options: Opti
   const pool = new pg.Pool({ connectionString: url })
   // A lost connection fails the query that meets it.
   pool.on('error', () => undefined)
-  const executor = new Executor({ connectionString: url, workflows: [importMovie] })
+  const executor = new Executor({ connectionString: url, workflows: [importMovie], logger: log })
   try {
     await createMoviesTable(pool)
     await executor.start()

@@ -122,10 +122,10 @@ export class Operations implements ContextOperations {
     if (recorded !== undefined) {
       await replay.turnOf(recorded)
       const result = this.#resultOf<Result>(place, recorded)
-      this.#metAgain(place, recorded, result, options)
+      if (options !== undefined) this.#metAgain(place, recorded, result, options)
       return result
     }
-    if (this.#run.compensations !== undefined) return await replay.stay()
+    if (this.#run.compensations !== undefined) return await this.#stay()
     const live = replay.sequence.live()
     if (live !== undefined) await live
     replay.activity.begin()
@@ -184,7 +184,7 @@ export class Operations implements ContextOperations {
   }
 
   /** A completed step that was recorded. If the run only compensates, it learns here how to undo it. */
-  #metAgain<Result>(place: Asked, recorded: Recorded, result: Result, { compensate, compensateOptions = {} }: StepOptions<Result> = {}): void {
+  #metAgain<Result>(place: Asked, recorded: Recorded, result: Result, { compensate, compensateOptions = {} }: StepOptions<Result>): void {
     if (compensate === undefined) return
     const { compensations } = this.#run
     if (compensations !== undefined) {
@@ -203,7 +203,7 @@ export class Operations implements ContextOperations {
       await replay.turnOf(recorded)
       return this.#resultOf(place, recorded)
     }
-    if (this.#run.compensations !== undefined) return await replay.stay()
+    if (this.#run.compensations !== undefined) return await this.#stay()
     await replay.sequence.live()
     return await replay.activity.follow(
       (async () => {
@@ -306,10 +306,15 @@ export class Operations implements ContextOperations {
     }))
   }
 
+  /** Of a run that only compensates, at what was not recorded: nothing new is begun. The run ends when nothing else of it goes on. */
+  #stay(): Promise<never> {
+    return this.#run.replay.wait([])
+  }
+
   /** The handler stays here; the run ends when nothing else of it goes on. */
   async #wait(wanted: readonly Wanted[]): Promise<never> {
     const { replay } = this.#run
-    if (this.#run.compensations !== undefined) return await replay.stay()
+    if (this.#run.compensations !== undefined) return await this.#stay()
     this.#run.throwIfStopped()
     return await replay.wait(wanted.map(({ place: { name, index, askedOrder }, asked, wait }) =>
       ({ name, index, asked, ...wait, ...(askedOrder === undefined ? {} : { askedOrder }) })))

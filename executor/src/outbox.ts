@@ -131,6 +131,6 @@ export class Outbox {
 }
 
 function sizeOf({ checkpoints, outcome }: Item): number {
-  const output = outcome?.kind === 'completed' ? (outcome.output?.length ?? 0) : 0
-  return checkpoints.reduce((sum, { output: result, error }) => sum + (result?.length ?? 0) + (error?.length ?? 0), output)
+  const end = outcome?.kind === 'completed' ? (outcome.output?.length ?? 0) : outcome?.kind === 'failed' ? outcome.error.length + (outcome.stack?.length ?? 0) : 0
+  return checkpoints.reduce((sum, { output: result, error }) => sum + (result?.length ?? 0) + (error?.length ?? 0), end)
 }

@@ -22,8 +22,6 @@ export const HALTED = new Error('the run is over')
  */
 const CHANGED_AFTER_MS = 5000
 
-const NO_WAITS: Wait[] = []
-
 /** The run, as far as the replay tells it something. */
 export interface ReplayListener {
   /** The run ends, though its handler does not. */
@@ -37,9 +35,7 @@ export class Replay implements SequenceListener, ActivityListener {
   readonly sequence: Sequence
   readonly activity: Activity
   readonly #listener: ReplayListener
-  #waits: Wait[] = NO_WAITS
-  /** The handler stays at something, be it a wait or not. */
-  #stays = false
+  #waits: Wait[] | undefined
   /** How many of them have begun while steps were under way. */
   #begun = 0
   /** Operations that the handler has asked for and has not been given. */
@@ -161,13 +157,7 @@ export class Replay implements SequenceListener, ActivityListener {
 
   /** The handler stays here: the run ends before these waits are over. */
   wait(waits: readonly Wait[]): Promise<never> {
-    this.#waits = this.#waits.concat(waits)
-    return this.stay()
-  }
-
-  /** The handler stays here: nothing new is begun in this run. */
-  stay(): Promise<never> {
-    this.#stays = true
+    this.#waits = this.#waits === undefined ? [...waits] : this.#waits.concat(waits)
     this.look()
     return new Promise<never>(() => undefined)
   }
@@ -200,7 +190,7 @@ export class Replay implements SequenceListener, ActivityListener {
   /** Something may be at its end: decides once the handler has rested for two turns. */
   look(): void {
     // Most runs have nothing to decide.
-    if (this.#isOver || (!this.#stays && !this.#isHandlerDone && this.sequence.nextRecorded === undefined)) return
+    if (this.#isOver || (this.#waits === undefined && !this.#isHandlerDone && this.sequence.nextRecorded === undefined)) return
     const isLooking = this.#looks > 0
     this.#looks = 2
     this.#seen = this.#version
@@ -217,7 +207,7 @@ export class Replay implements SequenceListener, ActivityListener {
   #decide(): void {
     if (this.#isOver || this.sequence.isMoving) return
     if (!this.activity.isIdle) {
-      const all = this.#waits
+      const all = this.#waits ?? []
       if (this.sequence.nextRecorded !== undefined || this.#begun === all.length || this.#isHandlerDone) return
       // Those that an earlier run has begun go on.
       const waits = all.slice(this.#begun).filter(({ name }) => this.history.find(name) === undefined)
@@ -225,10 +215,10 @@ export class Replay implements SequenceListener, ActivityListener {
       if (waits.length > 0) this.#listener.onWaitsBegin(waits)
       return
     }
-    const next = this.sequence.nextRecorded ?? (this.#isHandlerDone || this.#stays ? this.history.unaskedWait : undefined)
+    const next = this.sequence.nextRecorded ?? (this.#isHandlerDone || this.#waits !== undefined ? this.history.unaskedWait : undefined)
     if (next === undefined) {
       this.#whenComplete?.()
-      if (!this.#isHandlerDone && this.#stays) this.#end({ kind: 'waiting', waits: this.#waits })
+      if (!this.#isHandlerDone && this.#waits !== undefined) this.#end({ kind: 'waiting', waits: this.#waits })
       return
     }
     // What was recorded next is not asked for. Where nothing else of the handler waits for us it may be about to; else it never will.

@@ -12,9 +12,12 @@ import type { Outcome } from './outcome.js'
 import type { Checkpoint, Claim, Wait } from './protocol.js'
 import { HALTED, Replay, type ReplayEnd, type ReplayListener } from './replay.js'
 import { RunContext } from './run-context.js'
-import { type Describe, failedBy, failedByInput } from './thrown.js'
+import { type Describe, failedBy, failedByInput, storable } from './thrown.js'
 import type { BackendTransaction, StepFate } from './transaction-fate.js'
 import { parseInput, type Workflow } from './workflow.js'
+
+/** Names that are refused may be longer. */
+const LONGEST_STEP = 200
 
 /** What a run needs of the executor around it. */
 export interface RunSupport {
@@ -179,8 +182,8 @@ export class Run implements ReplayListener {
   #thrown(error: unknown): Outcome {
     const delayMs = deferredMs(error)
     const outcome: Outcome = delayMs === undefined ? failedBy(error, this.support.describe) : { kind: 'deferred', delayMs }
-    // They run again.
-    const behind = this.#failures?.behind(error, this.replay.history.asks) ?? []
+    // They run again. What a handler throws because its run is stopped is no failure of a step: nothing is forgotten then.
+    const behind = (this.#stopped === undefined ? this.#failures?.behind(error, this.replay.history.asks) : undefined) ?? []
     for (const { checkpoint } of behind) {
       const at = this.pending.indexOf(checkpoint)
       if (at >= 0) this.pending.splice(at, 1)
@@ -188,7 +191,7 @@ export class Run implements ReplayListener {
     }
     if (outcome.kind !== 'failed') return outcome
     const step = behind[0]?.checkpoint.name ?? this.#failures?.stepOf(error)
-    return step === undefined ? outcome : { ...outcome, step }
+    return step === undefined ? outcome : { ...outcome, step: storable(step, LONGEST_STEP) }
   }
 
   onReplayEnd(end: ReplayEnd): void {

@@ -18,7 +18,7 @@ export interface Failed {
   step?: string
 }
 
-export const LONGEST_TEXT = 10_000
+const LONGEST_TEXT = 10_000
 const MOST_ERRORS = 20
 const UNREADABLE = 'something was thrown of which no text can be made'
 const UNREDACTED = 'an error whose text could not be made'
@@ -50,12 +50,10 @@ export function describer({ redact, errorStacks }: { redact?: (error: string) =>
 
 const asItIs = describer({})
 
-/** @param step where the error came from, if that is known */
-export function failedBy(thrown: unknown, describe: Describe = asItIs, step?: string): Failed {
+export function failedBy(thrown: unknown, describe: Describe = asItIs): Failed {
   const failed: Failed = { kind: 'failed', error: storable(describe(thrown)), category: categoryOf(thrown), permanent: isPermanent(thrown) }
   const stack = describe.stack?.(thrown)
   if (stack !== undefined) failed.stack = storable(stack)
-  if (step !== undefined) failed.step = step
   return failed
 }
 
@@ -116,11 +114,9 @@ function categoryOf(thrown: unknown): ErrorCategory {
   return known ?? (isError(thrown) && readProperty(thrown, 'code') === 'USAGE' ? 'CONFIG' : 'RUNTIME')
 }
 
-/** Without what Postgres cannot store, and not too long. */
-function storable(message: string): string {
-  const text = message.replaceAll('\0', '').toWellFormed()
-  if (text.length <= LONGEST_TEXT) return text
+/** A text without what Postgres cannot store, and not too long. */
+export function storable(text: string, longest = LONGEST_TEXT): string {
+  const whole = text.replaceAll('\0', '').toWellFormed()
   // Not between the halves of a surrogate pair.
-  const end = /[\uD800-\uDBFF]/.test(text.charAt(LONGEST_TEXT - 1)) ? LONGEST_TEXT - 1 : LONGEST_TEXT
-  return `${text.slice(0, end)}…`
+  return whole.length <= longest ? whole : `${whole.slice(0, /[\uD800-\uDBFF]/.test(whole.charAt(longest - 1)) ? longest - 1 : longest)}…`
 }

@@ -101,12 +101,7 @@ from unnest(array[
   'running_without_open_batch', 'open_places_differ', 'batch_does_not_add_up', 'semaphore_exceeded', 'worker_running_differs',
   'organization_without_settings', 'failed_without_dead_letter', 'dead_letter_not_linked', 'retry_without_time',
   'finished_child_waited_for', 'waiting_for_nothing',
-<<<<<<< HEAD
-  'kept_event_waited_for', 'step_without_execution',
-  'failed_without_undoing']) as n (name)
-=======
-  'kept_event_waited_for', 'step_without_execution', 'failed_attempt_without_execution']) as n (name)
->>>>>>> main
+  'kept_event_waited_for', 'step_without_execution', 'failed_attempt_without_execution', 'failed_without_undoing']) as n (name)
 left join violation v using (name)
 group by n.name;
 comment on view public.fw_invariants is

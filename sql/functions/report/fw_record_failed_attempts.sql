@@ -22,7 +22,10 @@ begin
     as f (id, attempt, error, category, permanent, step, stack)
   join public.fw_workflow_executions e on e.id = f.id
   left join public.fw_worker_runs r on r.id = e.batch_id
-  left join public.fw_executors x on x.id = r.executor_id;
+  left join public.fw_executors x on x.id = r.executor_id
+  -- A run that has compensated all reports what was decided before: that is no failed attempt.
+  where not (e.compensating is not null and e.status not in ('queued', 'retry_pending') and coalesce(f.permanent, false)
+    and f.error = e.compensating ->> 'error');
   -- The dead letters say where it happened, too. What failed before its compensation says that of the failure, not of the compensation.
   update pgmq.q_workflow_dlq d set message = d.message || jsonb_strip_nulls(jsonb_build_object('step', a.step, 'executor', a.executor_name))
   from unnest(p_execution_ids) as f (id)
