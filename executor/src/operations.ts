@@ -17,7 +17,7 @@ import { errorFrom, recordError } from './recorded-error.js'
 import { type Asked, HALTED } from './replay.js'
 import type { Run } from './run.js'
 import { type ContextOperations, RunScope } from './run-context.js'
-import { INSTANTS } from './sequence.js'
+import { INSTANTS, placeOf } from './sequence.js'
 import { runStep } from './step-attempts.js'
 import { inTransaction, isQueryResult } from './transaction.js'
 import { type Wanted, Waiting } from './waiting.js'
@@ -273,7 +273,7 @@ export class Operations implements ContextOperations {
       const place = this.#ask(options?.name ?? kind)
       replay.given()
       const recorded = replay.recorded(place, INSTANTS[kind])
-      const order = replay.sequence.instant(place.name, place.index, recorded === undefined ? undefined : (recorded.order ?? recorded.index))
+      const order = replay.sequence.instant(place.name, place.index, recorded === undefined ? undefined : placeOf(recorded))
       if (recorded !== undefined) return recorded.output as Value
       this.#run.throwIfStopped()
       const { value, text } = keep(make(), kind)

@@ -34,7 +34,7 @@ begin
         when v_execution.status in ('failed', 'timed_out') then 'fw_dlq_retry starts it again.'
         else 'Only what waits for its next run can be changed.' end;
   end if;
-  select coalesce(s.seen_order, s.step_index) into v_from
+  select coalesce(greatest(s.seen_order, -2 - s.seen_order), s.step_index) into v_from
   from public.fw_execution_steps s where s.execution_id = p_execution_id and s.node_id = p_step;
   if not found then
     raise exception using errcode = 'FW003',
@@ -42,14 +42,11 @@ begin
       detail = 'Nothing was changed.',
       hint = format('select node_id, status from fw_execution_steps where execution_id = %L order by step_index lists its steps.', p_execution_id);
   end if;
-  if v_from < 0 then
-    select s.step_index into v_from from public.fw_execution_steps s where s.execution_id = p_execution_id and s.node_id = p_step;
-  end if;
   -- The step itself, what was seen after it, and what was asked for after it.
   with gone as (
     delete from public.fw_execution_steps s
     where s.execution_id = p_execution_id
-      and (s.node_id = p_step or coalesce(s.asked_order, s.step_index) > v_from or coalesce(nullif(s.seen_order, -1), s.step_index) >= v_from
+      and (s.node_id = p_step or coalesce(s.asked_order, s.step_index) > v_from or coalesce(greatest(s.seen_order, -2 - s.seen_order), s.step_index) >= v_from
         or s.status = 'waiting')
     returning s.node_id
   )
