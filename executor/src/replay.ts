@@ -22,8 +22,6 @@ export const HALTED = new Error('the run is over')
  */
 const CHANGED_AFTER_MS = 5000
 
-const NO_WAITS: Wait[] = []
-
 /** The run, as far as the replay tells it something. */
 export interface ReplayListener {
   /** The run ends, though its handler does not. */
@@ -209,7 +207,7 @@ export class Replay implements SequenceListener, ActivityListener {
   #decide(): void {
     if (this.#isOver || this.sequence.isMoving) return
     if (!this.activity.isIdle) {
-      const all = this.#waits
+      const all = this.#waits ?? []
       if (this.sequence.nextRecorded !== undefined || this.#begun === all.length || this.#isHandlerDone) return
       // Those that an earlier run has begun go on.
       const waits = all.slice(this.#begun).filter(({ name }) => this.history.find(name) === undefined)

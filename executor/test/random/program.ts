@@ -1,185 +1,168 @@
-// Random programs: made from a seed, run as workflows, and understood by a small model that says how each must end.
-import { z } from 'zod'
-import { type Context, PermanentError, type Workflow, workflow } from '../../src/index.js'
+// Random programs as data: made from a seed, and taken apart to find the smallest that fails.
+import { type Shape, SHAPES } from './values.js'
+
+/** One name, or several of which the branch's results choose one. */
+export type Name = string | readonly string[]
 
 export type Program =
-  | { kind: 'step'; value: number }
-  /** A step whose own retry saves it. */
-  | { kind: 'retried step'; value: number; failures: number }
-  /** A step that fails so many attempts of the execution. */
-  | { kind: 'flaky'; value: number; failures: number }
-  | { kind: 'record' }
-  | { kind: 'sleep'; milliseconds: number }
-  | { kind: 'event'; key: string }
-  | { kind: 'throw'; message: string }
-  | { kind: 'sequence'; parts: Program[] }
-  | { kind: 'parallel'; parts: Program[] }
-  | { kind: 'child'; part: Program }
-  | { kind: 'map'; values: number[]; concurrency: number }
+  | {
+      kind: 'step'
+      name: Name
+      shape: Shape
+      /** How long it takes, about, in milliseconds. */
+      ms: number
+      /**
+       * always: it throws, and the handler goes on or ends. attempt: now and then it throws what fails the attempt. chance: now and
+       * then it throws, and the handler goes on either way: what it went on from must stay.
+       */
+      fails?: 'always' | 'attempt' | 'chance'
+      /** So many tries of the step's own fail before it succeeds. */
+      tries?: number
+    }
+  | { kind: 'transaction'; name: Name; shape: Shape }
+  | { kind: 'record'; what: 'now' | 'random' | 'uuid'; name?: string }
+  /** Until a time that ctx.now() gave, where `until` says so. */
+  | { kind: 'sleep'; ms: readonly number[]; until: boolean; name?: string }
+  | { kind: 'event'; key: Name; timeout?: number; name?: string }
+  | { kind: 'child'; workflow: 'random' | 'ship'; returns: 'carry' | 'nothing'; part: Program; name?: string }
+  | { kind: 'map steps'; name?: string; count: number; concurrency: number; ms: number }
+  | { kind: 'map children'; name?: string; count: number; concurrency: number; part: Program }
+  /** A step whose result's keys say which steps follow. */
+  | { kind: 'keys'; name: Name; ms: number; isBeside: boolean }
+  | { kind: 'sequence' | 'all' | 'settled' | 'race' | 'any' | 'choose'; parts: Program[] }
+  /** Goes on from every error but one that is to fail the attempt. */
   | { kind: 'try'; part: Program }
+  /** Throws another error in place of one that is to fail the attempt: with it as the cause, or without. */
+  | { kind: 'wrap'; part: Program; hasCause: boolean }
+  /** Begins the first, then does the second, and only then awaits the first. */
+  | { kind: 'later'; first: Program; then: Program }
+  | { kind: 'throw' }
 
-/** How a program ends: with a value, or with one of these errors. */
-export type Ending = { value: unknown } | { errors: string[] }
-
-/** Numbers from 0 to below 1 that follow from the seed. */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
+const NAMES = ['fetch', 'save', 'ship']
 
 /** @param depth how deep parts may lie in each other */
 export function makeProgram(random: () => number, depth = 3): Program {
+  return made({ random, isWrapBare: true }, depth)
+}
+
+interface Making {
+  random: () => number
+  /** An error without its cause still tells the failed step while nothing is asked between the failure and the end. */
+  isWrapBare: boolean
+}
+
+function made(making: Making, depth: number): Program {
+  const { random } = making
   const below = (limit: number) => Math.floor(random() * limit)
-  const parts = () => Array.from({ length: 1 + below(3) }, () => makeProgram(random, depth - 1))
+  const one = <Item>(items: readonly Item[]): Item => items[below(items.length)] as Item
+  const name = (): Name => (random() < 0.3 ? NAMES : one(NAMES))
+  const named = () => (random() < 0.2 ? { name: one(NAMES) } : {})
+  const ms = () => (random() < 0.4 ? 0 : below(random() < 0.7 ? 8 : 40))
+  const part = (more: Partial<Making> = {}) => made({ ...making, ...more }, depth - 1)
+  const parts = (least: number, more: Partial<Making> = {}) => Array.from({ length: least + below(4 - least) }, () => part(more))
+  const step = (): Program => ({ kind: 'step', name: name(), shape: one(SHAPES), ms: ms() })
+  const sleep = (): Program => ({ kind: 'sleep', ms: random() < 0.3 ? [1, 9, 25] : [1 + below(20)], until: random() < 0.2, ...named() })
   const leaves: (() => Program)[] = [
-    () => ({ kind: 'step', value: below(100) }),
-    () => ({ kind: 'step', value: below(100) }),
-    () => ({ kind: 'retried step', value: below(100), failures: below(3) }),
-    () => ({ kind: 'flaky', value: below(100), failures: below(2) }),
-    () => ({ kind: 'record' }),
-    () => ({ kind: 'sleep', milliseconds: below(40) }),
-    () => ({ kind: 'event', key: `key ${below(3)}` }),
-    () => ({ kind: 'map', values: Array.from({ length: below(4) }, () => below(100)), concurrency: 1 + below(3) }),
-    () => ({ kind: 'throw', message: `error ${below(100)}` }),
+    step,
+    step,
+    step,
+    sleep,
+    sleep,
+    () => ({ kind: 'step', name: name(), shape: 'object', ms: ms(), fails: one(['always', 'attempt', 'attempt', 'chance']) }),
+    () => ({ kind: 'step', name: name(), shape: 'text', ms: ms(), tries: 1 + below(2) }),
+    () => ({ kind: 'transaction', name: name(), shape: one(SHAPES) }),
+    () => ({ kind: 'record', what: one(['now', 'random', 'uuid']), ...named() }),
+    () => ({ kind: 'event', key: random() < 0.3 ? ['paid', 'sent'] : one(['paid', 'sent']), ...(random() < 0.25 ? { timeout: 1 + below(60) } : {}), ...named() }),
+    () => ({ kind: 'map steps', count: 1 + below(4), concurrency: 1 + below(3), ms: ms(), ...named() }),
+    () => ({ kind: 'keys', name: name(), ms: ms(), isBeside: random() < 0.5 }),
+    () => (random() < 0.3 ? { kind: 'throw' } : step()),
   ]
   const branches: (() => Program)[] = [
-    () => ({ kind: 'sequence', parts: parts() }),
-    () => ({ kind: 'sequence', parts: parts() }),
-    () => ({ kind: 'parallel', parts: parts() }),
-    () => ({ kind: 'child', part: makeProgram(random, depth - 1) }),
-    () => ({ kind: 'try', part: makeProgram(random, depth - 1) }),
+    () => ({ kind: 'sequence', parts: parts(2) }),
+    () => ({ kind: 'sequence', parts: parts(2) }),
+    () => ({ kind: 'sequence', parts: parts(2) }),
+    () => ({ kind: 'all', parts: parts(2) }),
+    () => ({ kind: 'all', parts: parts(2) }),
+    () => ({ kind: 'settled', parts: parts(2, { isWrapBare: false }) }),
+    () => ({ kind: 'race', parts: parts(2) }),
+    () => ({ kind: 'any', parts: parts(2, { isWrapBare: false }) }),
+    () => ({ kind: 'choose', parts: parts(2) }),
+    () => ({ kind: 'try', part: part() }),
+    () => ({ kind: 'wrap', part: part(), hasCause: !making.isWrapBare || random() < 0.5 }),
+    () => ({ kind: 'later', first: part({ isWrapBare: false }), then: part({ isWrapBare: false }) }),
+    () => ({ kind: 'child', workflow: one(['random', 'ship']), returns: one(['carry', 'carry', 'nothing']), part: made({ random, isWrapBare: true }, Math.min(depth - 1, 1)), ...named() }),
+    () => ({ kind: 'map children', count: 1 + below(3), concurrency: 1 + below(3), part: made({ random, isWrapBare: true }, random() < 0.7 ? 0 : Math.min(depth - 1, 1)), ...named() }),
   ]
-  const choices = depth > 0 && random() < 0.6 ? branches : leaves
-  return (choices[below(choices.length)] ?? leaves[0])?.() ?? { kind: 'record' }
+  return depth > 0 && random() < (depth > 2 ? 1 : 0.65) ? one(branches)() : one(leaves)()
 }
 
-/** How the program must end. */
-export function predict(program: Program): Ending {
+/** Whether the program may throw, and whether how it ends is a matter of chance even when nothing crashes. */
+export function factsOf(program: Program): { throws: boolean; failsAttempts: boolean; isChance: boolean } {
+  const none = { throws: false, failsAttempts: false, isChance: false }
   switch (program.kind) {
     case 'step':
-    case 'retried step':
-    case 'flaky':
-      return { value: program.value }
-    case 'record':
-      return { value: true }
-    case 'sleep':
-      return { value: null }
+      return { throws: program.fails === 'always' || program.fails === 'chance', failsAttempts: program.fails === 'attempt', isChance: program.fails === 'chance' }
     case 'event':
-      return { value: program.key }
+      return { ...none, throws: program.timeout !== undefined, isChance: program.timeout !== undefined }
     case 'throw':
-      return { errors: [program.message] }
-    case 'map':
-      return { value: program.values.map((value) => value * 2) }
+      return { ...none, throws: true }
     case 'child':
-      return predict(program.part)
-    case 'try': {
-      const ending = predict(program.part)
-      return 'errors' in ending ? { value: 'caught' } : ending
+    case 'map children': {
+      const facts = factsOf(program.part)
+      // Which of several failed children is told of is a matter of time.
+      return { throws: facts.throws, failsAttempts: false, isChance: facts.isChance || (program.kind === 'map children' && facts.throws) }
     }
-    case 'sequence': {
-      const values: unknown[] = []
-      for (const part of program.parts) {
-        const ending = predict(part)
-        if ('errors' in ending) return ending
-        values.push(ending.value)
-      }
-      return { value: values }
-    }
-    case 'parallel': {
-      const endings = program.parts.map(predict)
-      const errors = endings.flatMap((ending) => ('errors' in ending ? ending.errors : []))
-      // Which of them is first is a matter of time.
-      return errors.length > 0 ? { errors } : { value: endings.map((ending) => ('value' in ending ? ending.value : null)) }
-    }
-  }
-}
-
-/** Workflows that run programs, and how often each effect happened: by execution and step. */
-export function interpreter(): { workflows: readonly Workflow[]; run: Workflow<{ program: Program }>; effects: Map<string, number> } {
-  const effects = new Map<string, number>()
-  const failures = new Map<string, number>()
-  /** Whether this is one of the first so many times. */
-  const isEarly = (key: string, count: number) => {
-    const before = failures.get(key) ?? 0
-    failures.set(key, before + 1)
-    return before < count
-  }
-  const input = z.object({ program: z.custom<Program>() })
-  const retry = { maxAttempts: 60, backoff: { initial: 0 } }
-  const doubled = workflow({ name: 'random item', input: z.number(), retry }, (ctx, value) => ctx.step('double', () => value * 2))
-
-  const play = async (ctx: Context, program: Program, path: string): Promise<unknown> => {
-    const effect = <Value>(value: Value): Value => {
-      const key = `${ctx.executionId} ${path}`
-      effects.set(key, (effects.get(key) ?? 0) + 1)
-      return value
-    }
-    switch (program.kind) {
-      case 'step':
-        return await ctx.step(path, () => effect(program.value))
-      case 'retried step':
-        return await ctx.step(path, () => {
-          if (isEarly(`${ctx.executionId} ${path}`, program.failures)) throw new Error('a try fails')
-          return effect(program.value)
-        }, { retry: { maxAttempts: 5, backoff: { initial: 1 } } })
-      case 'flaky':
-        return await ctx.step(path, () => {
-          if (isEarly(`${ctx.executionId} ${path}`, program.failures)) throw new Flake()
-          return effect(program.value)
-        })
-      case 'record':
-        return ctx.random() < 1 && ctx.uuid().length === 36 && ctx.now() instanceof Date
-      case 'sleep':
-        await ctx.sleep(program.milliseconds)
-        return null
-      case 'event':
-        return await ctx.waitForEvent(program.key)
-      case 'throw':
-        throw new PermanentError(program.message)
-      case 'map':
-        return await ctx.map(program.values, doubled, { concurrency: program.concurrency })
-      case 'child':
-        return await ctx.invoke(run, { program: program.part })
-      case 'try':
-        try {
-          return await play(ctx, program.part, `${path}.try`)
-        } catch (error) {
-          if (error instanceof PermanentError) return 'caught'
-          throw error
-        }
-      case 'sequence': {
-        const values: unknown[] = []
-        for (const [at, part] of program.parts.entries()) values.push(await play(ctx, part, `${path}.${at}`))
-        return values
-      }
-      case 'parallel':
-        return await Promise.all(program.parts.map((part, at) => play(ctx, part, `${path}.${at}`)))
-    }
-  }
-  const run: Workflow<{ program: Program }> = workflow({ name: 'random program', input, retry }, (ctx, { program }): Promise<unknown> => play(ctx, program, 'p'))
-  return { workflows: [run, doubled], run, effects }
-}
-
-/** What an attempt of the execution fails with, to be tried again. */
-class Flake extends Error {}
-
-/** Every key that the program waits for, and how often at most. */
-export function keysOf(program: Program): string[] {
-  switch (program.kind) {
-    case 'event':
-      return [program.key]
-    case 'sequence':
-    case 'parallel':
-      return program.parts.flatMap(keysOf)
-    case 'child':
+    case 'wrap':
+      return factsOf(program.part)
     case 'try':
-      return keysOf(program.part)
+      return { ...factsOf(program.part), throws: false }
+    case 'later': {
+      const [first, then] = [factsOf(program.first), factsOf(program.then)]
+      return { throws: first.throws || then.throws, failsAttempts: first.failsAttempts || then.failsAttempts, isChance: first.isChance || then.isChance }
+    }
+    case 'sequence':
+    case 'choose':
+    case 'all':
+    case 'settled':
+    case 'race':
+    case 'any': {
+      const facts = program.parts.map(factsOf)
+      const throws = facts.filter((each) => each.throws).length
+      const failsAttempts = facts.some((each) => each.failsAttempts)
+      const isChance = facts.some((each) => each.isChance)
+      if (program.kind === 'race') return { throws: throws > 0, failsAttempts, isChance: true }
+      if (program.kind === 'any') return { throws: throws === facts.length, failsAttempts, isChance: true }
+      if (program.kind === 'settled') return { throws: false, failsAttempts: false, isChance: isChance || failsAttempts }
+      return { throws: throws > 0, failsAttempts, isChance: isChance || (program.kind === 'all' && throws > 1) }
+    }
     default:
-      return []
+      return none
   }
 }
+
+/** Programs that are a little smaller, the smallest first. */
+export function smaller(program: Program): Program[] {
+  const found: Program[] = []
+  if ('parts' in program) {
+    found.push(...program.parts)
+    if (program.parts.length > 1) {
+      for (const at of program.parts.keys()) found.push({ ...program, parts: program.parts.filter((_, other) => other !== at) })
+    }
+    for (const [at, part] of program.parts.entries()) {
+      for (const less of smaller(part)) found.push({ ...program, parts: program.parts.map((each, other) => (other === at ? less : each)) })
+    }
+  }
+  if ('part' in program) {
+    found.push(program.part)
+    for (const less of smaller(program.part)) found.push({ ...program, part: less })
+  }
+  if (program.kind === 'later') {
+    found.push(program.first, program.then)
+    for (const less of smaller(program.first)) found.push({ ...program, first: less })
+    for (const less of smaller(program.then)) found.push({ ...program, then: less })
+  }
+  return found.sort((one, other) => sizeOf(one) - sizeOf(other))
+}
+
+/** How long its text is. */
+export const sizeOf = (program: Program): number => JSON.stringify(program).length

@@ -28,8 +28,8 @@ begin
   v_message := case
     when v_message ? 'original' and v_message - array['original', 'error', 'error_category', 'failed_at', 'rejected'] = '{}'
       then v_message -> 'original'
-    else (case when v_execution.id is null then v_message else v_message - 'step' - 'executor' - 'compensated' - 'not_compensated' end
-      - 'error' - 'error_category' - 'failed_at' - 'rejected') || '{"attempt": 1}' end;
+    else (case when v_execution.id is null then v_message else v_message - 'step' - 'executor' end
+      - 'error' - 'error_category' - 'failed_at' - 'rejected' - 'compensated' - 'not_compensated') || '{"attempt": 1}' end;
   insert into pgmq.q_workflow_execution_queue (vt, message) values (public.fw_now(), v_message) returning msg_id into v_msg_id;
   delete from pgmq.q_workflow_dlq d where d.msg_id = p_msg_id;
   if v_execution.id is not null then
