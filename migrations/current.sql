@@ -30,7 +30,7 @@ comment on column public.fw_execution_steps.asked is
 comment on column public.fw_execution_steps.asked_order is
   'The place that the next result would have taken when this was asked for. NULL when that is step_index, as it is while nothing goes on side by side.';
 comment on column public.fw_execution_steps.seen_order is
-  'The place of its result in the order in which the handler has seen results; a replay gives them in this order. NULL when that is step_index, and for a wait that the handler has not seen the end of. -1 when a step that came before it is run again: then the result is given as soon as it is asked for.';
+  'The place of its result in the order in which the handler has seen results; a replay gives them in this order. NULL when that is step_index, and for a wait that the handler has not seen the end of. -2 less its place when something that came before it happens again: it may not be asked for any more, and is given in its turn where it is; -1 for a wait of this kind that is not over.';
 comment on column public.fw_execution_steps.error is
   'Of a step that has failed: the error as the handler has seen it and gone on from it; a replay gives it again. NULL when the step is to be run again.';
 comment on column public.fw_execution_steps.is_compensable is 'True for a step that can be undone by its compensation.';

@@ -273,7 +273,7 @@ export class Client {
    */
   async fail(id: string, reason: string): Promise<boolean> {
     if (reason.trim() === '') throw new UsageError('the reason is empty: say why the execution is to fail')
-    const { rows } = await this.#pool.query<{ failed: boolean }>('select public.fw_fail_execution($1, $2) as failed', [id, reason])
+    const { rows } = await this.#change<{ failed: boolean }>('select public.fw_fail_execution($1, $2) as failed', [id, reason])
     return rows[0]?.failed ?? false
   }
 
@@ -285,7 +285,7 @@ export class Client {
    * @throws an error with code FW003 for an execution or step that does not exist, FW004 for one that runs just now or has finished
    */
   async continueFrom(id: string, step: string): Promise<number> {
-    const { rows } = await this.#pool.query<{ forgotten: number }>('select public.fw_continue_from($1, $2) as forgotten', [id, step])
+    const { rows } = await this.#change<{ forgotten: number }>('select public.fw_continue_from($1, $2) as forgotten', [id, step])
     return rows[0]?.forgotten ?? 0
   }
 

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import { UsageError } from './errors.js'
 import type { Recorded } from './protocol.js'
+import { isLoose } from './sequence.js'
 
 /** A step's name, numbered when it was used before, and its place in the order of asking. */
 export interface Place {
@@ -55,8 +56,8 @@ export class History {
     this.#alone = new Map()
     const unasked: string[] = []
     for (const step of recorded) {
-      if (step.order !== -1 && step.asked_order === undefined) this.#alone.set(step.index, step)
-      if (step.order !== -1 && step.waiting === true) unasked.push(step.name)
+      if (!isLoose(step) && step.asked_order === undefined) this.#alone.set(step.index, step)
+      if (!isLoose(step) && step.waiting === true) unasked.push(step.name)
     }
     if (unasked.length > 0) this.#unasked = new Set(unasked)
   }

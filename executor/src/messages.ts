@@ -34,7 +34,7 @@ export interface Recorded {
   asked?: string
   /** The place that the next result would have taken when it was asked for; undefined when that is the index. */
   asked_order?: number
-  /** Its place in the order in which the handler saw results; undefined when that is the index, -1 when it has none any more. */
+  /** Its place in the order in which the handler saw results; undefined when that is the index, negative when it is loose. */
   order?: number
   /** The map of children that it belongs to. */
   group?: string

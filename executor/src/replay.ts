@@ -123,7 +123,7 @@ export class Replay implements SequenceListener, ActivityListener {
 
   /** Resolves when it is the turn of a recorded result. */
   async turnOf(recorded: Recorded): Promise<void> {
-    await this.sequence.recorded(recorded.group ?? recorded.name, recorded.order === -1)
+    await this.sequence.recorded(recorded.group ?? recorded.name)
     this.given()
   }
 

@@ -21,6 +21,8 @@ interface Turn {
 interface Due {
   name: string
   order: number
+  /** It was asked for after something that happens again, so it may not be asked for any more: nobody waits for that. */
+  isLoose: boolean
 }
 
 /** Something that goes on once the handler rests. */
@@ -57,8 +59,6 @@ export class Sequence implements Resting {
   #due: Due[] | undefined
   /** Those who have asked for what was recorded, by name. */
   #asked: Map<string, Turn> | undefined
-  /** Those who have asked for what has no place in the order any more: they get it at once. */
-  #loose: Turn[] | undefined
   /** New results, in the order in which they were ready. */
   #ready: Turn[] | undefined
   #held: { resolve: () => void; reject: (error: Error) => void }[] | undefined
@@ -78,7 +78,7 @@ export class Sequence implements Resting {
 
   /** Name of what was recorded and comes next; undefined once all of it has been seen. */
   get nextRecorded(): string | undefined {
-    return this.#due?.at(-1)?.name
+    return this.#due?.findLast(({ isLoose }) => !isLoose)?.name
   }
 
   /** The handler goes on with what it was given, or something is about to be given. */
@@ -97,8 +97,8 @@ export class Sequence implements Resting {
   }
 
   /** Resolves when it is the turn of a recorded result. */
-  recorded(name: string, isLoose: boolean): Promise<number> {
-    return this.#turn(0, isLoose ? (this.#loose ??= []) : (this.#asked ??= new Map<string, Turn>()), name)
+  recorded(name: string): Promise<number> {
+    return this.#turn(0, (this.#asked ??= new Map<string, Turn>()), name)
   }
 
   /** Resolves when it is the turn of a new result; with its place in the order. */
@@ -135,9 +135,8 @@ export class Sequence implements Resting {
   /** Gives nothing any more; whoever waits for a turn gets this error. */
   close(error: Error): void {
     this.#closed ??= error
-    for (const { reject } of [...(this.#asked?.values() ?? []), ...(this.#loose ?? []), ...(this.#ready ?? []), ...(this.#held ?? [])]) reject(error)
+    for (const { reject } of [...(this.#asked?.values() ?? []), ...(this.#ready ?? []), ...(this.#held ?? [])]) reject(error)
     this.#asked = undefined
-    this.#loose = undefined
     this.#ready = undefined
     this.#held = undefined
   }
@@ -166,21 +165,18 @@ export class Sequence implements Resting {
   }
 
   #next(): Turn | undefined {
-    const loose = this.#loose?.shift()
-    if (loose !== undefined) {
-      loose.resolve(-1)
-      return loose
-    }
-    const due = this.#due?.at(-1)
-    if (due !== undefined) {
-      const asked = this.#asked?.get(due.name)
-      if (asked === undefined) return undefined
-      this.#asked?.delete(due.name)
-      this.#due?.pop()
-      this.#last = due.order
-      asked.resolve(due.order)
-      this.#release()
-      return asked
+    for (let at = (this.#due?.length ?? 0) - 1; at >= 0; at--) {
+      const due = this.#due?.[at]
+      const asked = due === undefined ? undefined : this.#asked?.get(due.name)
+      if (due !== undefined && asked !== undefined) {
+        this.#asked?.delete(due.name)
+        this.#due?.splice(at, 1)
+        this.#last = Math.max(this.#last, due.order)
+        asked.resolve(due.order)
+        this.#release()
+        return asked
+      }
+      if (due?.isLoose === false) return undefined
     }
     const ready = this.#ready?.shift()
     if (ready !== undefined) {
@@ -200,10 +196,10 @@ export class Sequence implements Resting {
 function dueOf(recorded: readonly Recorded[]): Due[] {
   const due = new Map<string, Due>()
   for (const step of recorded) {
-    if (step.order === -1 || step.waiting === true || isInstant(step)) continue
+    if (step.waiting === true || isInstant(step)) continue
     const name = step.group ?? step.name
-    const order = Math.max(step.order ?? step.index, due.get(name)?.order ?? -1)
-    due.set(name, { name, order })
+    const known = due.get(name)
+    due.set(name, { name, order: Math.max(placeOf(step), known?.order ?? -1), isLoose: isLoose(step) || known?.isLoose === true })
   }
   return [...due.values()].sort((a, b) => b.order - a.order)
 }
@@ -213,4 +209,14 @@ export const INSTANTS = { now: 'a time', random: 'a random number', uuid: 'a uui
 
 function isInstant({ asked }: Recorded): boolean {
   return asked === INSTANTS.now || asked === INSTANTS.random || asked === INSTANTS.uuid
+}
+
+/** Whether what was recorded was asked for after something that happens again. */
+export function isLoose({ order }: Recorded): boolean {
+  return order !== undefined && order < 0
+}
+
+/** The place of what was recorded in the order in which results were seen. One that is loose is kept as -2 less its place. */
+export function placeOf({ order, index }: Recorded): number {
+  return order === undefined ? index : Math.max(order, -2 - order)
 }

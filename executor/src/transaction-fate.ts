@@ -15,8 +15,8 @@ export interface BackendTransaction {
 /** The step is recorded; it is not, and never will be by that transaction; the lease is lost. */
 export type StepFate = 'recorded' | 'absent' | 'fenced'
 
-const FIRST_PAUSE_MS = 50
-const LONGEST_PAUSE_MS = 2000
+const FIRST_PAUSE_MS = 20
+const LONGEST_PAUSE_MS = 500
 /** The class of errors that will not go away: no such function, no permission. */
 const WRONG_CALL = '42'
 

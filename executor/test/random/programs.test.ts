@@ -16,7 +16,7 @@ const count = Number(process.env['FW_RANDOM_PROGRAMS'] ?? 300)
 const firstSeed = Number(process.env['FW_RANDOM_SEED'] ?? Math.floor(Math.random() * 1e9))
 const AT_ONCE = 500
 const MOST_SHOWN = 3
-const STORIES = path.join(tmpdir(), 'random-programs-that-failed.txt')
+const STORIES = path.join(tmpdir(), `random-programs-from-${firstSeed}.txt`)
 
 beforeAll(async () => {
   await database.query('create table booked (execution_id uuid, at text, argument text)')

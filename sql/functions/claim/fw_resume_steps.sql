@@ -16,17 +16,17 @@ begin
   where s.execution_id = p_execution_id and s.status = 'waiting' and s.wake_at <= public.fw_now();
   -- The run that begins sees these waits over for the first time: from now on they have their place, after all that was seen
   -- before, in the order in which they were over. A map has been seen when all of it is over.
-  update public.fw_execution_steps s set seen_order = n.seen_order
+  update public.fw_execution_steps s set seen_order = case when s.seen_order = -1 then -2 - n.seen_order else n.seen_order end
   from (
     select w.node_id, row_number() over (order by w.over_at, w.step_index) + (
       select max(case when known.asked is not null and known.seen_order is null and (known.wake_at is not null or known.event_key is not null or known.child_id is not null)
-        then -1 else greatest(coalesce(known.seen_order, known.step_index), -1) end)
+        then -1 else coalesce(greatest(known.seen_order, -2 - known.seen_order), known.step_index) end)
       from public.fw_execution_steps known where known.execution_id = p_execution_id) as seen_order
     from (
       select s.node_id, s.step_index,
         case when s.status = 'skipped' or (s.event_key is null and s.child_id is null) then s.wake_at else s.completed_at end as over_at
       from public.fw_execution_steps s
-      where not v_is_compensating and s.execution_id = p_execution_id and s.asked is not null and s.seen_order is null and s.status in ('completed', 'skipped', 'failed')
+      where not v_is_compensating and s.execution_id = p_execution_id and s.asked is not null and coalesce(s.seen_order, -1) = -1 and s.status in ('completed', 'skipped', 'failed')
         and (s.wake_at is not null or s.event_key is not null or s.child_id is not null)
         and (s.wait_group is null or not exists (
           select from public.fw_execution_steps other
@@ -56,7 +56,7 @@ begin
     where s.execution_id = p_execution_id and (s.status in ('completed', 'skipped', 'failed', 'compensated') or (s.status = 'waiting' and s.asked is not null))
       and (s.status <> 'failed' or s.child_id is not null or s.error is not null)
       -- Of a map that is not over yet.
-      and (s.wait_group is null or s.asked is null or s.seen_order is not null)
+      and (s.wait_group is null or s.asked is null or coalesce(s.seen_order, -1) <> -1)
       and (not v_is_compensating or (s.wake_at is null and s.event_key is null and s.child_id is null) or s.seen_order is not null
         -- Executors of older versions have not recorded what was seen: what was not given up may have been.
         or (s.asked is null and (s.status <> 'skipped' or (s.event_key is not null and s.wake_at <= s.completed_at)) and not exists (

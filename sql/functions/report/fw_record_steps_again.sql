@@ -39,12 +39,13 @@ begin
       and s.execution_id = any (array[p_execution_ids[c.item]]) and s.node_id = c.name and s.status = 'completed' and s.is_compensable is null;
   end if;
   -- What was asked for after an error that is forgotten may not be asked for any more, or at another time.
-  update public.fw_execution_steps s set seen_order = -1
+  update public.fw_execution_steps s set seen_order = case when s.seen_order is null and s.asked is not null and (s.wake_at is not null or s.event_key is not null or s.child_id is not null)
+    then -1 else -2 - coalesce(s.seen_order, s.step_index) end
   from unnest(p_items, p_names, p_indexes, p_seen_orders, p_errors) as c (item, name, step_index, seen_order, error)
   where c.error -> 'again' is not null and p_attempts[c.item] is not null
     and s.execution_id = any (array[p_execution_ids[c.item]]) and s.node_id <> c.name
-    and coalesce(s.asked_order, s.step_index) > coalesce(c.seen_order, c.step_index) and s.seen_order is distinct from -1;
+    and coalesce(s.asked_order, s.step_index) > coalesce(greatest(c.seen_order, -2 - c.seen_order), c.step_index) and coalesce(s.seen_order, 0) >= 0;
 end
 $$;
 comment on function public.fw_record_steps_again(uuid[], uuid[], integer[], integer[], text[], integer[], jsonb[], integer[], text[], integer[], integer[], boolean[], jsonb[], boolean[]) is
-  'Internal: fw_record_steps for steps of which some may have been recorded before. One that had failed takes the new result; one that was completed stays as it is. Where an error is to be forgotten ("again"), results that were asked for after it lose their place in the order (seen_order -1).';
+  'Internal: fw_record_steps for steps of which some may have been recorded before. One that had failed takes the new result; one that was completed stays as it is. Where an error is to be forgotten ("again"), results that were asked for after it are loose in the order (seen_order -2 less their place).';

@@ -6,8 +6,8 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
   select s.execution_id,
-    coalesce(array_agg(s.node_id order by coalesce(nullif(s.seen_order, -1), s.step_index) desc, s.step_index desc) filter (where s.status = 'compensated'), '{}'),
-    coalesce(array_agg(s.node_id order by coalesce(nullif(s.seen_order, -1), s.step_index) desc, s.step_index desc) filter (where s.status = 'completed'), '{}')
+    coalesce(array_agg(s.node_id order by coalesce(greatest(s.seen_order, -2 - s.seen_order), s.step_index) desc, s.step_index desc) filter (where s.status = 'compensated'), '{}'),
+    coalesce(array_agg(s.node_id order by coalesce(greatest(s.seen_order, -2 - s.seen_order), s.step_index) desc, s.step_index desc) filter (where s.status = 'completed'), '{}')
   from public.fw_execution_steps s
   where s.execution_id = any (p_execution_ids) and (s.status = 'compensated' or (s.status = 'completed' and s.is_compensable))
   group by s.execution_id
