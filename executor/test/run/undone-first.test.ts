@@ -240,6 +240,32 @@ describe('of steps side by side', () => {
     expect(log).toEqual(['undo step 5', 'undo step 4', 'undo step 3', 'undo step 2', 'undo step 1'])
   })
 
+  test.each([true, false])('all are undone, though of a map beside them only some children have finished (it is recorded that they can be undone: %s)', async (isKnown) => {
+    const log: string[] = []
+    const item = workflow({ name: `item ${isKnown}`, input: z.object({ last: z.boolean() }) }, (ctx, { last }) => (last ? ctx.waitForEvent('never') : 1))
+    const definition = workflow({ name: `maps beside ${isKnown}`, input: nothing }, async (ctx) => {
+      const noted = (name: string) => ctx.step(name, () => name, { compensate: (result) => log.push(`undo ${result}`) })
+      const steps = async () => {
+        for (let step = 1; step <= 3; step++) await noted(`step ${step}`)
+        await ctx.sleep('1h')
+      }
+      await Promise.all([ctx.map([{ last: false }, { last: true }], item), steps()])
+    })
+    await database.start([definition, item])
+    const id = await enqueue(definition)
+    const { organization_id: organizationId } = await execution(database, id)
+    await untilStatus(database, id, 'waiting')
+    await until('one of the children has finished', async () => (await database.client.list({ organizationId, workflow: item, statuses: ['completed'] })).length === 1)
+    if (isKnown) await database.client.fail(id, 'it takes too long')
+    else {
+      // As an executor of an older version leaves it.
+      await database.query('update public.fw_execution_steps set is_compensable = null where execution_id = $1', [id])
+      await database.client.cancel(id, 'it takes too long', { compensate: true })
+    }
+    await expect(database.client.result(id, { timeout: '20s' })).rejects.toThrow('it takes too long; compensated: step 3, step 2, step 1')
+    expect(log).toEqual(['undo step 3', 'undo step 2', 'undo step 1'])
+  })
+
   test('one that completed after its handler had failed is undone too', async () => {
     const log: string[] = []
     const failed = gate()
