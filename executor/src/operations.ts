@@ -175,7 +175,9 @@ export class Operations implements ContextOperations {
 
   /** Records that a step has failed. Returns the error as the handler sees it, in every run alike. */
   #noteFailure(place: Asked, asked: string | undefined, order: number | undefined, started: number, thrown: unknown): Error {
-    const { value: recorded, text = '{}' } = keep(recordError(thrown, this.#run.support.redact), 'an error')
+    // The handler has thrown and does not see it: the step runs again.
+    const again = this.#run.isEnded ? { again: true } : {}
+    const { value: recorded, text = '{}' } = keep({ ...recordError(thrown, this.#run.support.redact), ...again }, 'an error')
     const failed: Checkpoint = { ...checkpoint(place, asked, order, started, undefined, false), error: text }
     const error = errorFrom(recorded)
     this.#run.note(failed)

@@ -242,6 +242,23 @@ describe('a failure that the handler has gone on from', () => {
     ])
   })
 
+  test('is tried again with all that failed beside it, whichever of them the handler has seen', async () => {
+    const organizationId = await database.organization()
+    const tries = new Map<number, number>()
+    const beside = flow('failing beside', async (ctx) =>
+      await Promise.all([0, 1, 2, 3, 4, 5, 6, 7].map((item) => ctx.step(`call ${item}`, async () => {
+        tries.set(item, (tries.get(item) ?? 0) + 1)
+        await pause(5 * item)
+        if (ctx.attempt === 1) throw new Error('the service is down')
+        return item
+      }))))
+    await database.start(beside)
+    const id = await database.client.enqueue(beside, null, { organizationId })
+    expect(await database.client.result(id)).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
+    expect((await database.client.get(id)).attempt).toBe(2)
+    expect([...tries.values()]).toEqual([2, 2, 2, 2, 2, 2, 2, 2])
+  })
+
   test('is tried again when the handler throws another error without asking for anything else', async () => {
     const organizationId = await database.organization()
     let tries = 0

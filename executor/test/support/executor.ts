@@ -64,7 +64,7 @@ export function executorDatabase(options: TestDatabaseOptions = {}): ExecutorDat
     spawn: (script, environment = {}) => {
       const path = fileURLToPath(new URL(`../fixtures/${script}`, import.meta.url))
       const child = spawn(process.execPath, ['--import', 'tsx', path], {
-        env: { ...process.env, DATABASE_URL: database.url, ...environment },
+        env: { ...process.env, DATABASE_URL: database.url, FW_LOG_LEVEL: 'silent', ...environment },
         stdio: ['ignore', 'pipe', 'inherit'],
       })
       children.push(child)
