@@ -12,13 +12,13 @@ import { checkStepName } from './history.js'
 import { keep, type Kept } from './json.js'
 import type { Logger } from './logger.js'
 import { callInside, type Inside, stepAround } from './nesting.js'
-import { type Checkpoint, type Recorded, SQLSTATE } from './protocol.js'
-import { errorFrom, recordError } from './recorded-error.js'
+import { SQLSTATE } from './protocol.js'
 import { type Asked, HALTED } from './replay.js'
 import type { Run } from './run.js'
 import { type ContextOperations, RunScope } from './run-context.js'
 import { INSTANTS, placeOf } from './sequence.js'
 import { runStep } from './step-attempts.js'
+import { checkpoint, metAgain, noteFailure, resultOf } from './step-records.js'
 import { inTransaction, isQueryResult } from './transaction.js'
 import { type Wanted, Waiting } from './waiting.js'
 import type { Workflow } from './workflow.js'
@@ -121,8 +121,8 @@ export class Operations implements ContextOperations {
     const recorded = replay.recorded(place, undefined)
     if (recorded !== undefined) {
       await replay.turnOf(recorded)
-      const result = this.#resultOf(place, recorded) as Result
-      if (options !== undefined) this.#metAgain(place, recorded, result, options)
+      const result = resultOf(this.#run, place, recorded) as Result
+      if (options !== undefined) metAgain(this.#run, place, recorded, result, options)
       return result
     }
     if (this.#run.compensations !== undefined) return await this.#stay()
@@ -143,7 +143,7 @@ export class Operations implements ContextOperations {
       this.#run.throwIfStopped()
       const order = await replay.fresh(place)
       this.#run.throwIfStopped()
-      if (kept === undefined) throw this.#noteFailure(place, undefined, order, started, thrown)
+      if (kept === undefined) throw noteFailure(this.#run, place, undefined, order, started, thrown)
       this.#run.note(checkpoint(place, undefined, order, started, kept.text, options?.compensate !== undefined))
       return kept.value
     } finally {
@@ -164,46 +164,12 @@ export class Operations implements ContextOperations {
     }
   }
 
-  /** What was recorded of a step, once it is its turn. */
-  #resultOf(place: Asked, recorded: Recorded): unknown {
-    if (recorded.error === undefined) return recorded.nothing === true ? undefined : recorded.output
-    const error = errorFrom(recorded.error)
-    const again: Checkpoint = { ...checkpoint(place, recorded.asked, recorded.order, performance.now(), undefined, false), error: JSON.stringify(recorded.error) }
-    this.#run.failures.add({ error, checkpoint: again, asks: this.#run.replay.history.asks })
-    throw error
-  }
-
-  /** Records that a step has failed. Returns the error as the handler sees it, in every run alike. */
-  #noteFailure(place: Asked, asked: string | undefined, order: number | undefined, started: number, thrown: unknown): Error {
-    // The handler has thrown and does not see it: the step runs again.
-    const again = this.#run.isEnded ? { again: true } : {}
-    const { value: recorded, text = '{}' } = keep({ ...recordError(thrown, this.#run.support.redact), ...again }, 'an error')
-    const failed: Checkpoint = { ...checkpoint(place, asked, order, started, undefined, false), error: text }
-    const error = errorFrom(recorded)
-    this.#run.note(failed)
-    this.#run.failures.add({ error, checkpoint: failed, asks: this.#run.replay.history.asks })
-    return error as Error
-  }
-
-  /** A completed step that was recorded. If the run only compensates, it learns here how to undo it. */
-  #metAgain<Result>(place: Asked, recorded: Recorded, result: Result, { compensate, compensateOptions = {} }: StepOptions<Result>): void {
-    if (compensate === undefined) return
-    const { compensations } = this.#run
-    if (compensations !== undefined) {
-      compensations.add({ step: place.name, run: (scope) => compensate(result, scope), options: compensateOptions })
-      if (compensations.isComplete) this.#run.compensate()
-    } else if (recorded.compensable !== true) {
-      // Recorded by an executor of an older version, or before the step got its compensation.
-      this.#run.note(checkpoint(place, undefined, recorded.order, performance.now(), keep(result, `the result of step '${place.name}'`).text, true))
-    }
-  }
-
   async #transaction<Result>(place: Asked, fn: (sql: TransactionClient) => Promise<Result>): Promise<TransactionResult<Result>> {
     const { replay, support } = this.#run
     const recorded = replay.recorded(place, TRANSACTION)
     if (recorded !== undefined) {
       await replay.turnOf(recorded)
-      return this.#resultOf(place, recorded) as TransactionResult<Result>
+      return resultOf(this.#run, place, recorded) as TransactionResult<Result>
     }
     if (this.#run.compensations !== undefined) return await this.#stay()
     await replay.sequence.live()
@@ -230,7 +196,7 @@ export class Operations implements ContextOperations {
           }
           this.#run.throwIfStopped()
           const order = taken === undefined ? await replay.fresh(place) : taken.order
-          const failure = this.#noteFailure(place, TRANSACTION, order, started, error)
+          const failure = noteFailure(this.#run, place, TRANSACTION, order, started, error)
           taken?.done()
           throw failure
         }
@@ -321,14 +287,4 @@ export class Operations implements ContextOperations {
     return await replay.wait(wanted.map(({ place: { name, index, askedOrder }, asked, wait }) =>
       ({ name, index, asked, ...wait, ...(askedOrder === undefined ? {} : { askedOrder }) })))
   }
-}
-
-function checkpoint(place: Asked, asked: string | undefined, order: number | undefined, started: number, output: string | undefined, isCompensable: boolean): Checkpoint {
-  const { name, index, askedOrder } = place
-  const made: Checkpoint = { name, index, output, durationMs: Math.round(performance.now() - started) }
-  if (asked !== undefined) made.asked = asked
-  if (askedOrder !== undefined) made.askedOrder = askedOrder
-  if (order !== undefined && order !== index) made.order = order
-  if (isCompensable) made.isCompensable = true
-  return made
 }

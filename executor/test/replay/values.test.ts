@@ -48,7 +48,7 @@ describe('a step gives the same value in the run that ran it and in every later 
       const values = [
         await ctx.step('keys', () => ({ zebra: 1, ant: { '10': 1, 9: 2, b: 3, aa: 4, é: 5, ab: 6 }, [`\u{1f600}`]: 1, '\uff5e': 2 })),
         await ctx.step('numbers', () => [-0, 1e21, 0.1 + 0.2, Number.MIN_VALUE, Number.MAX_VALUE, 123456789.123456789]),
-        await ctx.step('nothing', () => undefined),
+        await ctx.step('nothing', (): unknown => undefined),
         await ctx.step('null', () => null),
         await ctx.step('undefined within', () => ({ a: undefined, b: [undefined, 1], c: null })),
         await ctx.map([1, 2], () => undefined),
@@ -77,6 +77,7 @@ describe('a step gives the same value in the run that ran it and in every later 
       const caught: unknown[] = []
       for (const thrown of [new Declined('too much', { cause: new TypeError('inner') }), { zebra: 1, ant: 2 }, 'a text', 7, undefined, null]) {
         try {
+          // eslint-disable-next-line @typescript-eslint/only-throw-error -- whatever is thrown is to come back
           await ctx.step('charge', () => { throw thrown })
         } catch (error) {
           if (error instanceof Error) {
@@ -138,7 +139,7 @@ describe('nothing is a value', () => {
 
   test('a child that returns nothing gives undefined', async () => {
     const organizationId = await database.organization()
-    const silent = flow('silent', () => undefined)
+    const silent = flow('silent', (): unknown => undefined)
     const asking = flow('asking', async (ctx) => {
       const one: unknown = await ctx.invoke(silent, 1)
       const more: unknown[] = await ctx.map([1, 2], silent)

@@ -74,8 +74,9 @@ test('undefined comes back as undefined, as the result of a step and as the outp
   const organizationId = await database.organization()
   let runs = 0
   const nothing = workflow({ name: 'nothing', input: z.object({}), retry: quick }, async (ctx): Promise<unknown> => {
-    const result: unknown = await ctx.step('nothing', () => {
+    const result = await ctx.step('nothing', (): unknown => {
       runs++
+      return undefined
     })
     expect(result).toBeUndefined()
     if (ctx.attempt === 1) throw new Error('again')
