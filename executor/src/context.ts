@@ -13,8 +13,9 @@ export interface CompensateOptions {
 
 export interface StepOptions<Result = unknown> {
   /**
-   * Undoes the step when the execution fails for good, or is cancelled with compensation, after the step was completed: the last step
-   * first. It is given the step's result, and may run again when the executor dies in it.
+   * Undoes the step when the execution fails for good, whatever by, or is cancelled with compensation, after the step was completed: the
+   * last step first. Any executor may run it, for it calls the handler again with the recorded results to find it; so what it needs it
+   * takes from the step's result, which it is given. It may run again when the executor dies in it, and must not start steps.
    */
   compensate?: (result: Result, scope: StepScope) => unknown
   compensateOptions?: CompensateOptions

@@ -7,7 +7,6 @@ import type { Queryable } from './protocol.js'
 export const STATUSES = ['queued', 'running', 'waiting', 'retry_pending', 'completed', 'failed', 'timed_out', 'cancelled'] as const
 export const STEP_STATUSES = ['pending', 'running', 'completed', 'failed', 'skipped', 'waiting', 'compensated'] as const
 
-// Times are asked for as JSON: a session of the caller's may write them in a style of its own.
 const status = z.enum(STATUSES)
 const count = z.coerce.number()
 
@@ -130,17 +129,23 @@ export function checkLimit(limit: number): number {
   return limit
 }
 
+/** Rows as JSON: a session of the caller's may write times in a style of its own. */
+async function readRows<Row>(sql: Queryable, schema: z.ZodType<Row>, text: string, values: unknown[]): Promise<Row[]> {
+  const { rows } = await sql.query<{ row: unknown }>({ text: `select to_jsonb(r) as row from (${text}) r`, values, types: COLUMN_TYPES })
+  return rows.map(({ row }) => schema.parse(row))
+}
+
 /** @param source a call of a function that returns executions */
 export async function readExecutions(sql: Queryable, source: string, values: unknown[]): Promise<Execution[]> {
-  const { rows } = await sql.query({
-    text: `select e.id, e.organization_id as "organizationId", e.workflow_name as workflow, e.workflow_version as version, e.status,
+  return await readRows(sql, executionSchema,
+    `select e.id, e.organization_id as "organizationId", e.workflow_name as workflow, e.workflow_version as version, e.status,
        e.retry_count + 1 as attempt, coalesce(w.max_attempts, 5) as "maxAttempts", e.input, e.output,
        e.last_error as error, e.error_category as "errorCategory", e.metadata, e.idempotency_key as "idempotencyKey",
-       e.progress, e.progress_text as "progressText", c.step as "currentStep", to_jsonb(c.since) as "currentStepSince",
-       to_jsonb(e.created_at) as "createdAt", to_jsonb(e.started_at) as "startedAt", to_jsonb(e.completed_at) as "completedAt", to_jsonb(e.next_retry_at) as "nextRetryAt",
-       to_jsonb(k.parked_at) as "parkedAt", k.reason as "parkedReason",
-       to_jsonb(e.deadline_at) as "deadlineAt", extract(epoch from e.deadline_left) * 1000 as "deadlineLeftMs", e.compensating,
-       e.dlq_msg_id as "deadLetterId", to_jsonb(e.discarded_at) as "discardedAt", e.parent_id as "parentId", e.parent_step as "parentStep",
+       e.progress, e.progress_text as "progressText", c.step as "currentStep", c.since as "currentStepSince",
+       e.created_at as "createdAt", e.started_at as "startedAt", e.completed_at as "completedAt", e.next_retry_at as "nextRetryAt",
+       k.parked_at as "parkedAt", k.reason as "parkedReason",
+       e.deadline_at as "deadlineAt", extract(epoch from e.deadline_left) * 1000 as "deadlineLeftMs", e.compensating,
+       e.dlq_msg_id::text as "deadLetterId", e.discarded_at as "discardedAt", e.parent_id as "parentId", e.parent_step as "parentStep",
        e.batch_id as "batchId", x.name as executor
      from ${source} e
      cross join lateral public.fw_current_step(e) c
@@ -151,9 +156,7 @@ export async function readExecutions(sql: Queryable, source: string, values: unk
      where e.id is not null
      order by e.id desc`,
     values,
-    types: COLUMN_TYPES,
-  })
-  return executionSchema.array().parse(rows)
+  )
 }
 
 /** One execution with its waits; undefined when there is none. */
@@ -173,15 +176,13 @@ export interface StepsOptions {
 }
 
 export async function readSteps(sql: Queryable, id: string, { statuses, after, limit = 100 }: StepsOptions): Promise<ExecutionStep[]> {
-  const { rows } = await sql.query({
-    text: `select s.name, s.step_index as index, s.kind, s.asked, s.status, s.attempt, to_jsonb(s.started_at) as "startedAt", to_jsonb(s.completed_at) as "completedAt",
-       s.duration_ms as "durationMs", s.output, s.error, to_jsonb(s.wake_at) as until, s.event_key as "eventKey", s.child_id as "childId",
+  return await readRows(sql, stepSchema,
+    `select s.name, s.step_index as index, s.kind, s.asked, s.status, s.attempt, s.started_at as "startedAt", s.completed_at as "completedAt",
+       s.duration_ms as "durationMs", s.output, s.error, s.wake_at as until, s.event_key as "eventKey", s.child_id as "childId",
        s.child_workflow as "childWorkflow", s.child_status as "childStatus"
      from public.fw_list_steps($1, $2, $3, $4) s`,
-    values: [id, statuses ?? null, after ?? null, checkLimit(limit)],
-    types: COLUMN_TYPES,
-  })
-  return stepSchema.array().parse(rows)
+    [id, statuses ?? null, after ?? null, checkLimit(limit)],
+  )
 }
 
 export interface AttemptsOptions {
@@ -192,14 +193,12 @@ export interface AttemptsOptions {
 }
 
 export async function readAttempts(sql: Queryable, id: string, { before, limit = 100 }: AttemptsOptions): Promise<FailedAttempt[]> {
-  const { rows } = await sql.query({
-    text: `select a.id, a.attempt, a.error, a.error_category as "errorCategory", a.is_permanent as permanent, a.step, a.stack, a.outcome,
-       a.executor_name as executor, a.executor_id as "executorId", a.batch_id as "batchId", to_jsonb(a.failed_at) as "failedAt"
+  return await readRows(sql, attemptSchema,
+    `select a.id, a.attempt, a.error, a.error_category as "errorCategory", a.is_permanent as permanent, a.step, a.stack, a.outcome,
+       a.executor_name as executor, a.executor_id as "executorId", a.batch_id as "batchId", a.failed_at as "failedAt"
      from public.fw_list_failed_attempts($1, $2, $3) a`,
-    values: [id, before ?? null, checkLimit(limit)],
-    types: COLUMN_TYPES,
-  })
-  return attemptSchema.array().parse(rows)
+    [id, before ?? null, checkLimit(limit)],
+  )
 }
 
 export interface ChildrenOptions {
@@ -212,12 +211,10 @@ export interface ChildrenOptions {
 }
 
 export async function readChildren(sql: Queryable, id: string, { statuses, after, limit = 100 }: ChildrenOptions): Promise<ChildExecution[]> {
-  const { rows } = await sql.query({
-    text: `select c.id, c.workflow_name as workflow, c.step, c.status, c.attempt, c.error, c.error_category as "errorCategory",
-       to_jsonb(c.created_at) as "createdAt", to_jsonb(c.started_at) as "startedAt", to_jsonb(c.completed_at) as "completedAt"
+  return await readRows(sql, childSchema,
+    `select c.id, c.workflow_name as workflow, c.step, c.status, c.attempt, c.error, c.error_category as "errorCategory",
+       c.created_at as "createdAt", c.started_at as "startedAt", c.completed_at as "completedAt"
      from public.fw_list_children($1, $2, $3, $4) c`,
-    values: [id, statuses ?? null, after ?? null, checkLimit(limit)],
-    types: COLUMN_TYPES,
-  })
-  return childSchema.array().parse(rows)
+    [id, statuses ?? null, after ?? null, checkLimit(limit)],
+  )
 }

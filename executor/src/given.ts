@@ -15,7 +15,7 @@ export class Given<Result> extends Promise<Result> {
     super.then(undefined, () => undefined)
   }
 
-  // eslint-disable-next-line unicorn/no-thenable -- await and Promise.all call it, which is how they are noticed
+  /** `await` and Promise.all call this, by which they are noticed. */
   override then<Fulfilled = Result, Rejected = never>(
     onFulfilled?: ((value: Result) => Fulfilled | PromiseLike<Fulfilled>) | null,
     onRejected?: ((reason: unknown) => Rejected | PromiseLike<Rejected>) | null,

@@ -94,7 +94,7 @@ export class Operations implements ContextOperations {
         if (error === HALTED) return
         this.#run.failures.watch(step, given, error)
         given.quiet()
-        reject(error as Error)
+        reject(error)
       })
     })
     return given
@@ -121,7 +121,7 @@ export class Operations implements ContextOperations {
     const recorded = replay.recorded(place, undefined)
     if (recorded !== undefined) {
       await replay.turnOf(recorded)
-      const result = this.#resultOf<Result>(place, recorded)
+      const result = this.#resultOf(place, recorded) as Result
       if (options !== undefined) this.#metAgain(place, recorded, result, options)
       return result
     }
@@ -165,8 +165,8 @@ export class Operations implements ContextOperations {
   }
 
   /** What was recorded of a step, once it is its turn. */
-  #resultOf<Result>(place: Asked, recorded: Recorded): Result {
-    if (recorded.error === undefined) return (recorded.nothing === true ? undefined : recorded.output) as Result
+  #resultOf(place: Asked, recorded: Recorded): unknown {
+    if (recorded.error === undefined) return recorded.nothing === true ? undefined : recorded.output
     const error = errorFrom(recorded.error)
     const again: Checkpoint = { ...checkpoint(place, recorded.asked, recorded.order, performance.now(), undefined, false), error: JSON.stringify(recorded.error) }
     this.#run.failures.add({ error, checkpoint: again, asks: this.#run.replay.history.asks })
@@ -201,7 +201,7 @@ export class Operations implements ContextOperations {
     const recorded = replay.recorded(place, TRANSACTION)
     if (recorded !== undefined) {
       await replay.turnOf(recorded)
-      return this.#resultOf(place, recorded)
+      return this.#resultOf(place, recorded) as TransactionResult<Result>
     }
     if (this.#run.compensations !== undefined) return await this.#stay()
     await replay.sequence.live()

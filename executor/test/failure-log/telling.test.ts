@@ -40,7 +40,7 @@ test('a failed attempt is a warning with step, stack and when it is tried again;
   const err = (message: string) => ({ message, stack: expect.stringMatching(new RegExp(`^Error: ${message}\\n +at `)) as unknown })
   expect(about).toEqual([
     { ...common, level: 'warn', message: 'an attempt failed, the execution is tried again', attempt: 1, retryInMs: expect.any(Number) as unknown, err: err('attempt 1 broke') },
-    { ...common, level: 'error', message: 'an attempt failed, the execution is dead-lettered', attempt: 2, permanent: false, err: err('attempt 2 broke') },
+    { ...common, level: 'error', message: 'an attempt failed, the execution has ended for good', attempt: 2, permanent: false, err: err('attempt 2 broke') },
   ])
 })
 
@@ -91,6 +91,23 @@ test('a step that nobody awaits and that fails after its handler has returned is
   expect(await database.client.result(id)).toBe('done')
   expect(lines.filter(({ level }) => level === 'warn')).toMatchObject([
     { executionId: id, workflowName: 'forgets', attempt: 1, step: 'audit', err: expect.objectContaining({ message: 'no disk', stack: expect.stringContaining('at ') as unknown }) as unknown },
+  ])
+})
+
+test('a failure for good whose steps are undone first is a warning, and an error when the execution has ended', async () => {
+  const organizationId = await database.organization()
+  const { logger, lines } = collecting()
+  const undoing = workflow({ name: 'undoes when it fails', input }, async (ctx) => {
+    await ctx.step('reserve', () => 1, { compensate: () => undefined })
+    await ctx.step('charge', () => Promise.reject(new PermanentError('declined')))
+  })
+  await database.start(undoing, { logger })
+  const id = await database.client.enqueue(undoing, {}, { organizationId })
+  await untilStatus(database, id, 'failed')
+  await until('its end is told', () => lines.some(({ level }) => level === 'error'))
+  expect(lines.filter((line) => line['executionId'] === id).map(({ level, message, step }) => [level, message, step])).toEqual([
+    ['warn', 'an attempt failed, the execution has failed for good and is undone', 'charge'],
+    ['error', 'an execution that has failed for good was undone and has ended', undefined],
   ])
 })
 

@@ -1,10 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { Defer } from '../../src/defer.js'
 import { Progress } from '../../src/progress.js'
 import type { Run } from '../../src/run.js'
 import { workflow } from '../../src/workflow.js'
-import { executorDatabase, gate, until, untilStatus } from '../support/executor.js'
+import { executorDatabase, until } from '../support/executor.js'
 
 const database = executorDatabase()
 const input = z.object({})
@@ -30,30 +32,32 @@ test.each(['completed', 'failed', 'waiting', 'retry_pending', 'deferred'] as con
   }
 })
 
-test('a word that is on its way when the run ends arrives before the end is reported', async () => {
-  const organizationId = await database.organization()
-  const said = gate()
-  const go = gate()
-  const saying = workflow({ name: 'says late', input }, async (ctx) => {
-    ctx.progress(0.5, 'half')
-    said.open()
-    await ctx.step('work', () => go.opened)
-  })
-  const executor = await database.start(saying)
-  const id = await database.client.enqueue(saying, {}, { organizationId })
-  await said.opened
-  // It is sent by its timer, and waits for this lock.
-  const session = await database.pool.connect()
-  await session.query('begin')
-  await session.query('select 1 from public.fw_workflow_executions where id = $1 for update', [id])
-  await until('it is on its way', async () =>
-    (await database.query("select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%fw_note_progress%'")).length === 1)
-  go.open()
-  await session.query('commit')
-  session.release()
-  await untilStatus(database, id, 'completed')
-  expect(await database.client.get(id)).toMatchObject({ progress: 0.5, progressText: 'half' })
-  await until('it is gone', () => executor.stats.completed === 1)
+test('a run whose word is on its way, or that has said another one meanwhile, waits until the last one has arrived', async () => {
+  const answers: (() => void)[] = []
+  const fractions: unknown[] = []
+  const query = (_: string, values: unknown[]) => {
+    fractions.push(values[3])
+    return new Promise((resolve) => answers.push(() => { resolve({ rows: [] }) }))
+  }
+  const progress = new Progress({ sql: { query } as never, logger: pino({ level: 'silent' }), executorId: () => 'x' })
+  const run = { claim: { executionId: 'e', batchId: 'b' } } as unknown as Run
+  let flushed = 0
+  const flush = () => progress.flush(run).then(() => flushed++)
+  progress.note(run, 0.1, undefined)
+  const first = flush()
+  await until('it is sent', () => answers.length === 1)
+  const second = flush()
+  progress.note(run, 0.2, undefined)
+  await sleep(20)
+  expect(flushed).toBe(0)
+  answers[0]?.()
+  await until('the other one is sent', () => answers.length === 2)
+  await sleep(20)
+  expect(flushed).toBe(0)
+  answers[1]?.()
+  await Promise.all([first, second])
+  expect(fractions).toEqual([[0.1], [0.2]])
+  await progress.stop()
 })
 
 test('what many runs say goes in one call, and what the database does not take harms no run', async () => {

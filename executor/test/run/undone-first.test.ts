@@ -24,6 +24,8 @@ describe('what was completed is undone first, whatever ends the execution for go
     await expect(database.client.result(id)).rejects.toMatchObject({ status: 'failed', category: 'VALIDATION' })
     expect(undone(log)).toEqual(ALL)
     expect(await deadLetterOf(database, id)).toMatchObject({ compensated: ['c', 'b', 'a'], not_compensated: [], attempt: 1 })
+    // One attempt has failed; that it was undone is no other one.
+    expect(await database.query('select attempt, outcome from public.fw_failed_attempts where execution_id = $1', [id])).toEqual([{ attempt: 1, outcome: 'compensating' }])
   })
 
   test('an output that the database does not take', async () => {

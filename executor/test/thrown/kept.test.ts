@@ -65,6 +65,34 @@ test('a dead letter names the step and the executor', async () => {
   expect(await database.query('select step, executor from public.fw_dlq where execution_id = $1', [id])).toEqual([{ step: 'charge card', executor: 'worker 8' }])
 })
 
+test('a run that only undoes is no failed attempt, and the dead letter names the step that failed', async () => {
+  const organizationId = await database.organization()
+  const undoing = workflow({ name: 'undoes', input }, async (ctx) => {
+    await ctx.step('reserve', () => 1, { compensate: () => undefined })
+    await ctx.step('charge', () => Promise.reject(new PermanentError('declined')))
+  })
+  await database.start(undoing)
+  const id = await database.client.enqueue(undoing, {}, { organizationId })
+  await untilStatus(database, id, 'failed')
+  expect(await database.client.attempts(id)).toMatchObject([{ attempt: 1, error: 'declined', step: 'charge', outcome: 'compensating', permanent: true }])
+  expect(await deadLetterOf(database, id)).toMatchObject({ step: 'charge' })
+})
+
+test('a compensation that fails is a failed attempt of its own', async () => {
+  const organizationId = await database.organization()
+  const undoing = workflow({ name: 'cannot undo', input }, async (ctx) => {
+    await ctx.step('reserve', () => 1, { compensate: () => Promise.reject(new Error('the shelf is gone')), compensateOptions: { retry: { maxAttempts: 1 } } })
+    throw new PermanentError('declined')
+  })
+  await database.start(undoing)
+  const id = await database.client.enqueue(undoing, {}, { organizationId })
+  await untilStatus(database, id, 'failed')
+  expect(await database.client.attempts(id)).toMatchObject([
+    { error: expect.stringContaining('the shelf is gone') as unknown, outcome: 'failed' },
+    { error: 'declined', outcome: 'compensating' },
+  ])
+})
+
 describe('the step of an error is known', () => {
   const of = async (name: string, handler: (ctx: Context) => unknown) => {
     const organizationId = await database.organization()

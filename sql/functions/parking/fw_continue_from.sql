@@ -8,6 +8,18 @@ declare
   v_children uuid[];
   v_forgotten integer;
 begin
+  -- Children first, all at once: their locks come before those of their parent, which they take along.
+  select array_agg(s.child_id) into v_children
+  from public.fw_execution_steps s
+  join public.fw_workflow_executions e on e.id = p_execution_id and e.status in ('queued', 'retry_pending', 'waiting') and e.compensating is null
+  where s.execution_id = p_execution_id and s.status = 'waiting' and s.child_id is not null;
+  if v_children is not null then
+    v_children := v_children || array(select public.fw_descendants(v_children));
+    perform public.fw_end_executions(
+      v_children, array_fill('cancelled'::public.fw_execution_status, array[cardinality(v_children)]),
+      array_fill('cancelled: the execution that invoked it goes on from an earlier step'::text, array[cardinality(v_children)]),
+      array_fill(null::text, array[cardinality(v_children)]), array_fill(false, array[cardinality(v_children)]));
+  end if;
   perform from public.fw_lock_executions(array[p_execution_id], false);
   select * into v_execution from public.fw_workflow_executions e where e.id = p_execution_id;
   if not found then
@@ -36,12 +48,9 @@ begin
     where s.execution_id = p_execution_id
       and (s.node_id = p_step or coalesce(s.asked_order, s.step_index) > v_from or coalesce(greatest(s.seen_order, -2 - s.seen_order), s.step_index) >= v_from
         or s.status = 'waiting')
-    returning s.child_id, s.status
+    returning s.node_id
   )
-  select array_agg(g.child_id) filter (where g.status = 'waiting' and g.child_id is not null), count(*) into v_children, v_forgotten from gone g;
-  if v_children is not null then
-    perform public.fw_cancel_execution(child, 'the execution that invoked it goes on from an earlier step') from unnest(v_children) as child;
-  end if;
+  select count(*) into v_forgotten from gone;
   update public.fw_workflow_executions e set
     status = case when e.retry_count > 0 then public.fw_execution_status 'retry_pending' else 'queued' end,
     next_retry_at = case when e.retry_count > 0 then public.fw_now() end

@@ -9,6 +9,9 @@ as $$
   from unnest(p_execution_ids, p_batch_ids) as i (id, batch_id)
   join public.fw_workflow_executions e on e.id = i.id and e.batch_id = i.batch_id
   where e.status in ('timed_out', 'cancelled')
+    -- Turned back, and not by a failed attempt of its own.
+    or (e.status in ('queued', 'retry_pending') and e.compensating is not null
+      and coalesce((e.compensating ->> 'attempt')::integer, e.retry_count + 1) = e.retry_count + 1)
 $$;
 comment on function public.fw_ended_executions(uuid[], uuid[]) is
-  'Which of these executions, each with the batch it was claimed in, have been ended from outside (timed out or cancelled) while they ran. Asked with each extension of leases, for the NOTIFY may be lost.';
+  'Which of these executions, each with the batch it was claimed in, have been ended, or turned back, from outside (timed out or cancelled) while they ran. Asked with each extension of leases, for the NOTIFY may be lost.';

@@ -22,15 +22,18 @@ begin
     as f (id, attempt, error, category, permanent, step, stack)
   join public.fw_workflow_executions e on e.id = f.id
   left join public.fw_worker_runs r on r.id = e.batch_id
-  left join public.fw_executors x on x.id = r.executor_id;
+  left join public.fw_executors x on x.id = r.executor_id
+  -- The end of a run that has undone all that it was to undo is no failed attempt: that was there before.
+  where not (e.compensating is not null and e.status not in ('queued', 'retry_pending') and coalesce(f.permanent, false)
+    and f.error = e.compensating ->> 'error');
   -- The dead letters say where it happened, too. What failed before its compensation says that of the failure, not of the compensation.
   update pgmq.q_workflow_dlq d set message = d.message || jsonb_strip_nulls(jsonb_build_object('step', a.step, 'executor', a.executor_name))
   from unnest(p_execution_ids) as f (id)
-  join public.fw_workflow_executions e on e.id = f.id and e.status = 'failed'
+  join public.fw_workflow_executions e on e.id = f.id and e.status in ('failed', 'timed_out')
   cross join lateral (
     select a.step, a.executor_name from public.fw_failed_attempts a
     where a.execution_id = f.id
-    order by (e.compensating is not null and a.outcome = 'compensating') desc, a.id desc limit 1
+    order by (e.compensating is not null and a.outcome = 'compensating' and a.step is not null) desc, a.id desc limit 1
   ) a
   where d.msg_id = e.dlq_msg_id;
 end

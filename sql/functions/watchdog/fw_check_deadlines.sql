@@ -61,7 +61,7 @@ begin
       select 2, e.id, l.id, 'cancelled', 'cancelled', 'cancelled: the execution that invoked it missed its deadline', null,
         e.compensating is not null or coalesce(w.compensate_on_timeout, true)
       from unnest(v_ids) as l (id) cross join lateral public.fw_descendants(array[l.id]) as d (id)
-      join public.fw_workflow_executions e on e.id = d.id
+      join public.fw_workflow_executions e on e.id = any (array[d.id])
       left join public.fw_workflows w on w.name = e.workflow_name
       order by rank
     ) i;

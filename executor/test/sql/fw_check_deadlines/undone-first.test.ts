@@ -43,6 +43,8 @@ describe('a missed deadline of one that has completed something that can be undo
     expect(await compensating(id)).toMatchObject({ status, error: REASON, category: 'TIMEOUT', dead_letter: isDead, attempt: 1 })
     expect(await letterOf(id)).toEqual([])
     expect(await messages(database, organizationId)).toHaveLength(1)
+    expect(await database.query('select * from public.fw_ended_executions($1::uuid[], $2::uuid[])', [[id], [held.batch_id]])).toEqual([
+      { execution_id: id, batch_id: held.batch_id, reason: REASON }])
     expect(await report(database, x, [held])).toEqual([id])
     expect(await check(database)).toEqual([])
     await expectInvariantsZero(database.pool)

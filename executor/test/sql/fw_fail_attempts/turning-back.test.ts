@@ -18,6 +18,8 @@ describe('one that has failed for good, and has completed something that can be 
       x, id, held.batch_id, 'no stock', 'NOT_FOUND'])
     expect(row).toMatchObject({ place: 1, outcome: 'retry_pending', retry_in_ms: '0' })
     expect(await letters(id)).toEqual([])
+    // Its executor knows that already.
+    expect(await database.query('select * from public.fw_ended_executions($1::uuid[], $2::uuid[])', [[id], [held.batch_id]])).toEqual([])
     const again = await claimOne(database, x)
     expect(again).toMatchObject({
       execution_id: id,
