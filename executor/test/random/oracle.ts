@@ -151,10 +151,15 @@ function durableLength(run: Run, next: Run | undefined): number {
   return isWaiting ? run.log.length : asked + 1
 }
 
-/** The operations that the errors of failed attempts name: they run again, also where an earlier run had seen them fail and went on. */
+/**
+ * The operations by whose errors attempts have failed: they run again, also where an earlier run had seen them fail and went on. Those
+ * that the handler's error names, and those after whose failure it asked for nothing more.
+ */
 function failedSteps(runs: readonly Run[]): Set<string> {
-  const errors = runs.flatMap(({ end }) => (end?.isError === true ? [end.text ?? ''] : []))
-  return new Set(errors.flatMap((text) => [...text.matchAll(/(?:Flake|Trouble) of (\S+;)/g)].map(([, at]) => at ?? '')))
+  const failed = runs.filter(({ end }) => end?.isError === true)
+  const named = failed.flatMap(({ end }) => [...(end?.text ?? '').matchAll(/(?:Flake|Trouble) of (\S+;)/g)].map(([, at]) => at ?? ''))
+  const last = failed.flatMap(({ log }) => log.slice(log.findLastIndex(({ kind }) => kind === 'ask') + 1).filter(({ kind }) => kind === 'fail').map(({ at = '' }) => at))
+  return new Set([...named, ...last])
 }
 
 /** Rules 3 and 4. */

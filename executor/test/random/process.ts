@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { openSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
+import { pino } from 'pino'
 import { z } from 'zod'
 import { Executor, PermanentError, type Workflow, workflow } from '../../src/index.js'
 import { onKillPoint } from '../../src/kill-points.js'
@@ -90,7 +91,11 @@ const thrown = (error: unknown): string => (error instanceof Error && error.caus
 const random: Workflow<Input> = workflow({ name: 'random', input, retry: often }, handle)
 const ship: Workflow<Input> = workflow({ name: 'ship', input, retry: often }, handle)
 
-const executor = new Executor({ connectionString, workflows: [random, ship], pollInterval: '100ms', concurrency: 200, name: `random ${process.pid}` })
+const executor = new Executor({
+  connectionString, workflows: [random, ship], pollInterval: '100ms', concurrency: 200, name: `random ${process.pid}`,
+  // What fails here fails on purpose.
+  logger: pino({ level: 'silent' }),
+})
 await executor.start()
 function stop(): void {
   stopping ??= (async () => {
