@@ -28,16 +28,15 @@ export class Failures {
   }
 
   /**
-   * The failures by which an attempt has failed: those that were thrown, be it as a cause or among others; where it was none of them,
-   * those after which the handler has asked for nothing. From all others it has gone on; they stay as they are.
+   * The failures by which an attempt has failed: those that were thrown, be it as a cause or among others, and those after which the
+   * handler has asked for nothing. From all others it has gone on; they stay as they are.
    * @param asks how many operations were asked for in all
    */
   behind(thrown: unknown, asks: number): StepFailure[] {
     if (this.#all === undefined) return []
     const errors = new Set<unknown>()
     collect(thrown, errors, 0)
-    const behind = this.#all.filter(({ error }) => errors.has(error))
-    return behind.length > 0 ? behind : this.#all.filter((failure) => failure.asks === asks)
+    return this.#all.filter((failure) => errors.has(failure.error) || failure.asks === asks)
   }
 
   /** The step whose promise was rejected with this error. */

@@ -62,11 +62,6 @@ export class History {
     if (unasked.length > 0) this.#unasked = new Set(unasked)
   }
 
-  /** How many names were asked for. */
-  get asks(): number {
-    return this.#names.length
-  }
-
   /** The place of the next step. */
   place(name: string): Place {
     let numbered = name

@@ -40,6 +40,7 @@ export class Replay implements SequenceListener, ActivityListener {
   #begun = 0
   /** Operations that the handler has asked for and has not been given. */
   #outstanding = 0
+  #asks = 0
   /** In words, the first thing that was asked for and not recorded. */
   #firstNew: string | undefined
   #isOver = false
@@ -80,8 +81,14 @@ export class Replay implements SequenceListener, ActivityListener {
     return this.sequence.nextRecorded === undefined && this.history.unaskedWait === undefined
   }
 
+  /** How many operations were asked for; an item of a map counts when it begins. */
+  get asks(): number {
+    return this.#asks
+  }
+
   ask(name: string): Asked {
     if (this.#isOver) throw HALTED
+    this.#asks++
     const isAlone = this.#outstanding++ === 0
     this.#version++
     return this.#place(name, isAlone)
@@ -96,6 +103,7 @@ export class Replay implements SequenceListener, ActivityListener {
   /** An item of a map begins. */
   askItem(): void {
     if (this.#isOver) throw HALTED
+    this.#asks++
     this.#outstanding++
     this.#version++
   }

@@ -183,7 +183,7 @@ export class Run implements ReplayListener {
     const delayMs = deferredMs(error)
     const outcome: Outcome = delayMs === undefined ? failedBy(error, this.support.describe) : { kind: 'deferred', delayMs }
     // They run again. What a handler throws because its run is stopped is no failure of a step: nothing is forgotten then.
-    const behind = (this.#stopped === undefined ? this.#failures?.behind(error, this.replay.history.asks) : undefined) ?? []
+    const behind = (this.#stopped === undefined ? this.#failures?.behind(error, this.replay.asks) : undefined) ?? []
     for (const { checkpoint } of behind) {
       const at = this.pending.indexOf(checkpoint)
       if (at >= 0) this.pending.splice(at, 1)

@@ -11,7 +11,7 @@ export function resultOf(run: Run, place: Asked, recorded: Recorded): unknown {
   if (recorded.error === undefined) return recorded.nothing === true ? undefined : recorded.output
   const error = errorFrom(recorded.error)
   const again: Checkpoint = { ...checkpoint(place, recorded.asked, recorded.order, performance.now(), undefined, false), error: JSON.stringify(recorded.error) }
-  run.failures.add({ error, checkpoint: again, asks: run.replay.history.asks })
+  run.failures.add({ error, checkpoint: again, asks: run.replay.asks })
   throw error
 }
 
@@ -23,7 +23,7 @@ export function noteFailure(run: Run, place: Asked, asked: string | undefined, o
   const failed: Checkpoint = { ...checkpoint(place, asked, order, started, undefined, false), error: text }
   const error = errorFrom(recorded)
   run.note(failed)
-  run.failures.add({ error, checkpoint: failed, asks: run.replay.history.asks })
+  run.failures.add({ error, checkpoint: failed, asks: run.replay.asks })
   return error as Error
 }
 
