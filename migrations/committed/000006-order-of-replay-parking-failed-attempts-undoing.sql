@@ -1,5 +1,5 @@
 --! Previous: sha1:10f4c3beb96a24733bbe275705de4cb041ef8309
---! Hash: sha1:263c1b5ceb4f546574cdec4f8c10ad682d0ba443
+--! Hash: sha1:419410f082c7b6e36e73f4b9ebd3d55e34e22719
 --! Message: order of replay, parking, failed attempts, undoing
 
 -- Keys of events at which somebody has to look again.
@@ -38,6 +38,20 @@ comment on column public.fw_execution_steps.seen_order is
 comment on column public.fw_execution_steps.error is
   'Of a step that has failed: the error as the handler has seen it and gone on from it; a replay gives it again. NULL when the step is to be run again.';
 comment on column public.fw_execution_steps.is_compensable is 'True for a step that can be undone by its compensation.';
+
+-- What executions in flight have recorded side by side was seen about in the order in which it was completed.
+with ended as (
+  select s.execution_id, s.node_id, s.step_index,
+    row_number() over (partition by s.execution_id order by s.completed_at, s.step_index) - 1 as place,
+    lag(s.step_index) over (partition by s.execution_id order by s.completed_at, s.step_index) > s.step_index as is_earlier
+  from public.fw_execution_steps s
+  join public.fw_workflow_executions e on e.id = s.execution_id and e.status in ('queued', 'running', 'waiting', 'retry_pending')
+  where s.status in ('completed', 'skipped', 'failed', 'compensated') and s.seen_order is null
+)
+update public.fw_execution_steps s set seen_order = n.place, asked_order = 0
+from ended n
+where s.execution_id = n.execution_id and s.node_id = n.node_id
+  and n.execution_id in (select beside.execution_id from ended beside where beside.is_earlier);
 
 -- Executions whose code does not fit what was recorded.
 create table if not exists public.fw_parked_executions (
