@@ -44,9 +44,11 @@ export class History {
   readonly #alone: Map<number, Recorded> | undefined
   /** Waits that go on, and have not been asked for in this run yet. */
   readonly #unasked: Set<string> | undefined
-  /** In the order of asking; as a set once there are many. */
-  readonly #names: string[] = []
+  /** In the order of asking: the first one, which is the only one of many runs; the others; all of them once they are many. */
+  #first: string | undefined
+  #others: string[] | undefined
   #known: Set<string> | undefined
+  #count = 0
   /** How often a name was used, where more than once. */
   #uses: Map<string, number> | undefined
 
@@ -62,19 +64,28 @@ export class History {
     if (unasked.length > 0) this.#unasked = new Set(unasked)
   }
 
-  /** The place of the next step. */
-  place(name: string): Place {
+  /** The name of the next step: numbered when it was used before. */
+  next(name: string): string {
     let numbered = name
     let use = this.#uses?.get(name) ?? 1
     while (this.#has(numbered)) numbered = `${name}#${++use}`
     if (use > 1) (this.#uses ??= new Map()).set(name, use)
-    this.#known?.add(numbered)
-    return { name: numbered, index: this.#names.push(numbered) - 1 }
+    if (this.#count === 0) this.#first = numbered
+    else if (this.#known !== undefined) this.#known.add(numbered)
+    else (this.#others ??= []).push(numbered)
+    this.#count++
+    return numbered
+  }
+
+  /** How many names were given. */
+  get count(): number {
+    return this.#count
   }
 
   #has(name: string): boolean {
-    if (this.#known === undefined && this.#names.length > MANY) this.#known = new Set(this.#names)
-    return this.#known === undefined ? this.#names.includes(name) : this.#known.has(name)
+    if (this.#first === name) return true
+    if (this.#known === undefined && this.#count > MANY) this.#known = new Set(this.#others)
+    return this.#known === undefined ? this.#others?.includes(name) === true : this.#known.has(name)
   }
 
   /** What was recorded under this name, if anything. */

@@ -43,7 +43,7 @@ export class Operations implements ContextOperations {
   }
 
   step<Result>(name: string, fn: (scope: StepScope) => Result | Promise<Result>, options?: StepOptions<Result>): Promise<Result> {
-    return this.#given(name, async () => this.#step(this.#ask(name), fn, options))
+    return this.#given(name, () => this.#step(name, fn, options))
   }
 
   transaction<Result>(name: string, fn: (sql: TransactionClient) => Promise<Result>): Promise<TransactionResult<Result>> {
@@ -116,7 +116,9 @@ export class Operations implements ContextOperations {
     if (this.#run.isEnded) throw new UsageError(`step '${name}' was started after the handler had returned; await every step`)
   }
 
-  async #step<Result>(place: Asked, fn: (scope: StepScope) => Result | Promise<Result>, options: StepOptions<Result> | undefined): Promise<Result> {
+  /** @param asked the name, or the place of an item of a map */
+  async #step<Result>(asked: string | Asked, fn: (scope: StepScope) => Result | Promise<Result>, options: StepOptions<Result> | undefined): Promise<Result> {
+    const place = typeof asked === 'string' ? this.#ask(asked) : asked
     const { replay, support } = this.#run
     const recorded = replay.recorded(place, undefined)
     if (recorded !== undefined) {

@@ -109,9 +109,9 @@ export class Replay implements SequenceListener, ActivityListener {
   }
 
   #place(name: string, isAlone: boolean): Asked {
-    const place = this.history.place(name)
-    const order = isAlone ? this.sequence.orderFor(place.index) : this.sequence.nextOrder
-    return { name: place.name, index: place.index, askedOrder: order === place.index ? undefined : order, isAlone }
+    const index = this.history.count
+    const order = isAlone ? this.sequence.orderFor(index) : this.sequence.nextOrder
+    return { name: this.history.next(name), index, askedOrder: order === index ? undefined : order, isAlone }
   }
 
   /**

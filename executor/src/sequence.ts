@@ -59,8 +59,9 @@ export class Sequence implements Resting {
   #due: Due[] | undefined
   /** Those who have asked for what was recorded, by name. */
   #asked: Map<string, Turn> | undefined
-  /** New results, in the order in which they were ready. */
-  #ready: Turn[] | undefined
+  /** New results, in the order in which they were ready: the first, and those that follow while it waits for its turn. */
+  #ready: Turn | undefined
+  #others: Turn[] | undefined
   #held: { resolve: () => void; reject: (error: Error) => void }[] | undefined
   #last = -1
   #isMoving = true
@@ -98,19 +99,19 @@ export class Sequence implements Resting {
 
   /** Resolves when it is the turn of a recorded result. */
   recorded(name: string): Promise<number> {
-    return this.#turn(0, (this.#asked ??= new Map<string, Turn>()), name)
+    return this.#turn(0, name)
   }
 
   /** Resolves when it is the turn of a new result; with its place in the order. */
   fresh(index: number): Promise<number> {
-    return this.#turn(index, (this.#ready ??= []))
+    return this.#turn(index)
   }
 
   /** As fresh(), for what must know its place before it can be seen, as a transaction that records it. */
   async taken(index: number): Promise<Taken> {
     let done: () => void = () => undefined
     const until = new Promise<void>((resolve) => (done = resolve))
-    return { order: await this.#turn(index, (this.#ready ??= []), '', until), done }
+    return { order: await this.#turn(index, undefined, until), done }
   }
 
   /** Something that the handler sees at the moment of asking, such as ctx.now(). Returns its place in the order. */
@@ -135,18 +136,21 @@ export class Sequence implements Resting {
   /** Gives nothing any more; whoever waits for a turn gets this error. */
   close(error: Error): void {
     this.#closed ??= error
-    for (const { reject } of [...(this.#asked?.values() ?? []), ...(this.#ready ?? []), ...(this.#held ?? [])]) reject(error)
+    for (const { reject } of [...(this.#asked?.values() ?? []), ...(this.#ready === undefined ? [] : [this.#ready]), ...(this.#others ?? []), ...(this.#held ?? [])]) reject(error)
     this.#asked = undefined
     this.#ready = undefined
+    this.#others = undefined
     this.#held = undefined
   }
 
-  #turn(index: number, where: Turn[] | Map<string, Turn>, name = '', until?: Promise<void>): Promise<number> {
+  /** @param recorded name of a recorded result; undefined for a new one */
+  #turn(index: number, recorded?: string, until?: Promise<void>): Promise<number> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed)
     return new Promise<number>((resolve, reject) => {
       const turn: Turn = until === undefined ? { resolve, reject, index } : { resolve, reject, index, until }
-      if (where instanceof Map) where.set(name, turn)
-      else where.push(turn)
+      if (recorded !== undefined) (this.#asked ??= new Map<string, Turn>()).set(recorded, turn)
+      else if (this.#ready === undefined) this.#ready = turn
+      else (this.#others ??= []).push(turn)
       if (!this.#isMoving) this.atRest()
     })
   }
@@ -178,8 +182,9 @@ export class Sequence implements Resting {
       }
       if (due?.isLoose === false) return undefined
     }
-    const ready = this.#ready?.shift()
+    const ready = this.#ready
     if (ready !== undefined) {
+      this.#ready = this.#others?.shift()
       this.#last = this.orderFor(ready.index)
       ready.resolve(this.#last)
     }
