@@ -15,7 +15,8 @@ import { Offers } from './offers.js'
 import { Progress } from './progress.js'
 import * as protocol from './protocol.js'
 import type { Outcome } from './outcome.js'
-import { Run, type RunSupport } from './run.js'
+import { Run } from './run.js'
+import type { RunSupport } from './run-support.js'
 import { checkSchemaVersion } from './schema-version.js'
 import { describer } from './thrown.js'
 import { Wakeup } from './wakeup.js'
@@ -34,7 +35,7 @@ export class Executor {
   readonly #leases: Leases
   readonly #wakeup: Wakeup
   readonly #jobs: Jobs
-  readonly #support: RunSupport
+  readonly #support: RunSupport<Run>
   readonly #progress: Progress
   readonly #offers: Offers
   readonly #eventMatcher: EventMatcher

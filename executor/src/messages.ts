@@ -166,3 +166,14 @@ export interface Job {
   /** A statement. */
   command: string
 }
+
+/** A transaction in the server, by which its session is found again. */
+export interface BackendTransaction {
+  /** Process id of the session. */
+  pid: number
+  /** Of the transaction, an xid8. */
+  id: string
+}
+
+/** The step is recorded; it is not, and never will be by that transaction; the lease is lost. */
+export type StepFate = 'recorded' | 'absent' | 'fenced'

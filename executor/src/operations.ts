@@ -1,6 +1,7 @@
 // What a handler can ask for in a run: steps, transactions, waits, and values that every run gets alike. Each asks the replay for what was
 // recorded; what is new is done, recorded, and given when it is its turn.
 import { randomUUID } from 'node:crypto'
+import type pg from 'pg'
 import type { z } from 'zod'
 import type { Current } from './activity.js'
 import type { InstantOptions, InvokeOptions, MapOptions, MapWork, SleepOptions, StepOptions, StepScope, TransactionClient, TransactionResult, WaitOptions } from './context.js'
@@ -14,8 +15,8 @@ import type { Logger } from './logger.js'
 import { callInside, type Inside, stepAround } from './nesting.js'
 import { SQLSTATE } from './protocol.js'
 import { type Asked, HALTED } from './replay.js'
-import type { Run } from './run.js'
 import { type ContextOperations, RunScope } from './run-context.js'
+import type { OpenRun } from './run-support.js'
 import { INSTANTS, placeOf } from './sequence.js'
 import { runStep } from './step-attempts.js'
 import { checkpoint, metAgain, noteFailure, resultOf } from './step-records.js'
@@ -26,11 +27,11 @@ import type { Workflow } from './workflow.js'
 const TRANSACTION = 'a transaction'
 
 export class Operations implements ContextOperations {
-  readonly #run: Run
+  readonly #run: OpenRun
   /** Made for handlers that wait: most do not. */
   #waiting: Waiting | undefined
 
-  constructor(run: Run) {
+  constructor(run: OpenRun) {
     this.#run = run
   }
 
@@ -209,7 +210,7 @@ export class Operations implements ContextOperations {
   async #commit<Result>(
     place: Asked,
     fn: (sql: TransactionClient) => Promise<Result>,
-    record: (client: Parameters<Run['support']['checkpoint']>[0], kept: Kept<TransactionResult<Result>>) => Promise<void>,
+    record: (client: pg.PoolClient, kept: Kept<TransactionResult<Result>>) => Promise<void>,
   ): Promise<TransactionResult<Result>> {
     const { replay, support } = this.#run
     const inside: Inside & Current = { run: this.#run, step: place.name, startedAt: performance.now() }

@@ -4,8 +4,7 @@ import { boolArray, intArray, jsonbArray, optional, textArray, uuidArray } from 
 import { COLUMN_TYPES } from './column-types.js'
 import { ANSWER_MS } from './connections.js'
 import { write } from './kill-points.js'
-import type { Checkpoint, Claim, Compensating, Ended, Failure, FailureOutcome, Job, Parking, ParkingOutcome, ProgressNote, Report, Suspension, SuspensionOutcome } from './messages.js'
-import type { BackendTransaction, StepFate } from './transaction-fate.js'
+import type { BackendTransaction, Checkpoint, Claim, Compensating, Ended, Failure, FailureOutcome, Job, Parking, ParkingOutcome, ProgressNote, Report, StepFate, Suspension, SuspensionOutcome } from './messages.js'
 import type { RegisteredWorkflow } from './workflow.js'
 
 export type * from './messages.js'

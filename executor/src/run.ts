@@ -1,6 +1,5 @@
 // One execution in this executor, from its claim to its outcome: what the handler is given, when the run ends, and how what the handler
 // throws is understood. What the handler can ask for is in operations.ts.
-import type pg from 'pg'
 import { Compensations } from './compensation.js'
 import { deferredMs } from './defer.js'
 import { ChangedWorkflowError, CommitUnknownError, type ExecutionEndedError, ExecutorStoppedError, type LeaseLostError, type PermanentError } from './errors.js'
@@ -12,44 +11,18 @@ import type { Outcome } from './outcome.js'
 import type { Checkpoint, Claim, Wait } from './protocol.js'
 import { HALTED, Replay, type ReplayEnd, type ReplayListener } from './replay.js'
 import { RunContext } from './run-context.js'
+import type { OpenRun, RunSupport } from './run-support.js'
 import { type Describe, failedBy, failedByInput, storable } from './thrown.js'
-import type { BackendTransaction, StepFate } from './transaction-fate.js'
 import { parseInput, type Workflow } from './workflow.js'
 
 /** Names that are refused may be longer. */
 const LONGEST_STEP = 200
 
-/** What a run needs of the executor around it. */
-export interface RunSupport {
-  /** Resolves when every checkpoint of the run is durable, also one that is on its way; rejects when the lease is lost. */
-  makeDurable(run: Run): Promise<void>
-  /** Says that the run has a new checkpoint, which need not be hurried. */
-  noteCheckpoint(run: Run): void
-  /** A connection for a transaction step, which releases it. */
-  connect(): Promise<pg.PoolClient>
-  /** Records a step inside the transaction of this client. */
-  checkpoint(client: pg.PoolClient, run: Run, step: Checkpoint): Promise<void>
-  /** Begins waits while steps of the run are still under way. Returns at once. */
-  beginWaits(run: Run, waits: readonly Wait[]): void
-  /** What became of a transaction whose commit was not answered: whether this step is recorded. */
-  stepFate(run: Run, step: string, transaction: BackendTransaction): Promise<StepFate>
-  /** Records that a step was compensated. Returns false when the lease is lost. */
-  recordCompensation(run: Run, step: string): Promise<boolean>
-  /** Notes how far the run is. Returns at once. */
-  noteProgress(run: Run, fraction: number, text: string | undefined): void
-  /** A log whose lines say which run they are about. */
-  log(run: Run): Logger
-  /** The text of an error, as it may be kept. */
-  readonly describe: Describe
-  /** Changes a text that is kept or logged, so that no secret is. */
-  readonly redact: (text: string) => string
-}
-
-export class Run implements ReplayListener {
+export class Run implements ReplayListener, OpenRun {
   readonly claim: Claim
   /** Completed or failed in this run, not yet reported. Whoever reports takes them. */
   pending: Checkpoint[] = []
-  readonly support: RunSupport
+  readonly support: RunSupport<Run>
   readonly replay: Replay
   /** Of a run that only compensates. */
   readonly compensations: Compensations | undefined
@@ -66,7 +39,7 @@ export class Run implements ReplayListener {
   #log: Logger | undefined
   #failures: Failures | undefined
 
-  constructor(claim: Claim, workflow: Workflow, support: RunSupport) {
+  constructor(claim: Claim, workflow: Workflow, support: RunSupport<Run>) {
     this.claim = claim
     this.#workflow = workflow
     this.support = support

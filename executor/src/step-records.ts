@@ -4,10 +4,10 @@ import { keep } from './json.js'
 import type { Checkpoint, Recorded } from './protocol.js'
 import { errorFrom, recordError } from './recorded-error.js'
 import type { Asked } from './replay.js'
-import type { Run } from './run.js'
+import type { OpenRun } from './run-support.js'
 
 /** What was recorded of a step, once it is its turn. */
-export function resultOf(run: Run, place: Asked, recorded: Recorded): unknown {
+export function resultOf(run: OpenRun, place: Asked, recorded: Recorded): unknown {
   if (recorded.error === undefined) return recorded.nothing === true ? undefined : recorded.output
   const error = errorFrom(recorded.error)
   const again: Checkpoint = { ...checkpoint(place, recorded.asked, recorded.order, performance.now(), undefined, false), error: JSON.stringify(recorded.error) }
@@ -16,7 +16,7 @@ export function resultOf(run: Run, place: Asked, recorded: Recorded): unknown {
 }
 
 /** Records that a step has failed. Returns the error as the handler sees it, in every run alike. */
-export function noteFailure(run: Run, place: Asked, asked: string | undefined, order: number | undefined, started: number, thrown: unknown): Error {
+export function noteFailure(run: OpenRun, place: Asked, asked: string | undefined, order: number | undefined, started: number, thrown: unknown): Error {
   // The handler has thrown and does not see it: the step runs again.
   const again = run.isEnded ? { again: true } : {}
   const { value: recorded, text = '{}' } = keep({ ...recordError(thrown, run.support.redact), ...again }, 'an error')
@@ -28,7 +28,7 @@ export function noteFailure(run: Run, place: Asked, asked: string | undefined, o
 }
 
 /** A completed step that was recorded. If the run only compensates, it learns here how to undo it. */
-export function metAgain<Result>(run: Run, place: Asked, recorded: Recorded, result: Result, { compensate, compensateOptions = {} }: StepOptions<Result>): void {
+export function metAgain<Result>(run: OpenRun, place: Asked, recorded: Recorded, result: Result, { compensate, compensateOptions = {} }: StepOptions<Result>): void {
   if (compensate === undefined) return
   const { compensations } = run
   if (compensations !== undefined) {

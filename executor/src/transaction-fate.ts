@@ -3,17 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sqlState } from './database-errors.js'
 import { CommitUnknownError } from './errors.js'
-
-/** A transaction in the server, by which its session is found again. */
-export interface BackendTransaction {
-  /** Process id of the session. */
-  pid: number
-  /** Of the transaction, an xid8. */
-  id: string
-}
-
-/** The step is recorded; it is not, and never will be by that transaction; the lease is lost. */
-export type StepFate = 'recorded' | 'absent' | 'fenced'
+import type { StepFate } from './protocol.js'
 
 const FIRST_PAUSE_MS = 20
 const LONGEST_PAUSE_MS = 500

@@ -13,7 +13,8 @@ import { LONGEST_TIMER_MS } from './duration.js'
 import { UsageError, WorkerError } from './errors.js'
 import { write } from './kill-points.js'
 import { StepClient } from './step-client.js'
-import { type BackendTransaction, fateOfStep, type StepFate } from './transaction-fate.js'
+import type { BackendTransaction, StepFate } from './protocol.js'
+import { fateOfStep } from './transaction-fate.js'
 
 export interface TransactionParts<Result> {
   /** Name of the step, for errors. */

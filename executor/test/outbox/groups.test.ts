@@ -5,7 +5,8 @@ import { z } from 'zod'
 import { LeaseLostError, PermanentError } from '../../src/errors.js'
 import { Outbox } from '../../src/outbox.js'
 import type { Checkpoint } from '../../src/protocol.js'
-import { Run, type RunSupport } from '../../src/run.js'
+import { Run } from '../../src/run.js'
+import type { RunSupport } from '../../src/run-support.js'
 import { failedBy } from '../../src/thrown.js'
 import { workflow } from '../../src/workflow.js'
 
@@ -13,7 +14,7 @@ const idle = workflow({ name: 'idle', input: z.object({}) }, () => undefined)
 const unused = (): never => {
   throw new Error('these runs are not run')
 }
-const support: RunSupport = { makeDurable: unused, noteCheckpoint: unused, beginWaits: unused, connect: unused, checkpoint: unused, stepFate: unused, recordCompensation: unused, noteProgress: unused, log: unused, describe: String, redact: String }
+const support: RunSupport<Run> = { makeDurable: unused, noteCheckpoint: unused, beginWaits: unused, connect: unused, checkpoint: unused, stepFate: unused, recordCompensation: unused, noteProgress: unused, log: unused, describe: String, redact: String }
 
 function run(...pending: string[]): Run {
   const made = new Run(
