@@ -12,7 +12,7 @@ import type { Checkpoint, Claim, Wait } from './protocol.js'
 import { HALTED, Replay, type ReplayEnd, type ReplayListener } from './replay.js'
 import { RunContext } from './run-context.js'
 import type { OpenRun, RunSupport } from './run-support.js'
-import { type Describe, failedBy, failedByInput, storable } from './thrown.js'
+import { failedBy, failedByInput, storable } from './thrown.js'
 import { parseInput, type Workflow } from './workflow.js'
 
 /** Names that are refused may be longer. */

@@ -58,7 +58,11 @@ begin
         returning id, msg_id
       )
       select v_created || array_agg(c.id), v_created_messages || array_agg(c.msg_id) into v_created, v_created_messages from created c;
-      exit when coalesce(cardinality(v_created), 0) = v_count;
+      if coalesce(cardinality(v_created), 0) = v_count then
+        -- All are new, also those whose old executions were removed meanwhile.
+        v_known := null;
+        exit;
+      end if;
       -- A new statement, so a row that another transaction has committed meanwhile is seen; locked, so that retention does not remove it
       -- before this transaction has committed. One that it has removed is made again.
       with kept as (

@@ -58,11 +58,11 @@ begin
       select 1 as rank, l.id, l.id as late_id, l.action, l.status, l.reason, l.category, l.turn_back
       from unnest(v_ids, v_actions, v_statuses, v_reasons, v_categories, v_turn_back) as l (id, action, status, reason, category, turn_back)
       union all
-      select 2, e.id, l.id, 'cancelled', 'cancelled', 'cancelled: the execution that invoked it missed its deadline', null,
-        e.compensating is not null or coalesce(w.compensate_on_timeout, true)
+      -- Looked up one by one: a join could be planned to begin with all executions that there are.
+      select 2, d.id, l.id, 'cancelled', 'cancelled', 'cancelled: the execution that invoked it missed its deadline', null, (
+        select e.compensating is not null or coalesce((select w.compensate_on_timeout from public.fw_workflows w where w.name = e.workflow_name), true)
+        from public.fw_workflow_executions e where e.id = d.id)
       from unnest(v_ids) as l (id) cross join lateral public.fw_descendants(array[l.id]) as d (id)
-      join public.fw_workflow_executions e on e.id = any (array[d.id])
-      left join public.fw_workflows w on w.name = e.workflow_name
       order by rank
     ) i;
     return query

@@ -182,7 +182,7 @@ describe.each([
     const id = await waiting('event')
     const plans = await watched.plansOf(() => emit(watched.on, id, crowded))
     expect(plans.filter((plan) => SCAN.test(plan))).toEqual([])
-    expect(plans.filter((plan) => plan.includes('Index Scan using fw_execution_steps_waiting_idx'))).toHaveLength(1)
+    expect(plans.filter((plan) => plan.includes('Index Scan using fw_execution_steps_waiting_idx'))).toHaveLength(2)
     for (const table of ['fw_execution_steps', 'fw_workflow_executions', QUEUE]) {
       expect(rowsRead(plans, table), table).toBeGreaterThan(0)
       expect(rowsRead(plans, table), table).toBeLessThan(10)

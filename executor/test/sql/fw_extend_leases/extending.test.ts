@@ -126,7 +126,7 @@ describe('extending a lease', () => {
     const current = () =>
       database.query<{ step: string | null; seconds: number | null; version: string }>(
         `select c.step, extract(epoch from now() - c.since)::float8 as seconds, e.xmin::text as version
-         from public.fw_workflow_executions e cross join lateral public.fw_current_step(e) c where e.id = any ($1::uuid[]) order by e.id`, [ids])
+         from public.fw_workflow_executions e cross join lateral public.fw_current_step(e) c where e.id = any ($1::uuid[]) order by array_position($1::uuid[], e.id)`, [ids])
     await say(['fetch', 'load', null], [60_000, 7_200_000, null])
     const first = await current()
     expect(first.map(({ step }) => step)).toEqual(['fetch', 'load', null])
