@@ -26,7 +26,7 @@ test('the order that cannot be shipped is undone, the last step first; the other
   expect(lines).toContain('A1 is done: receipt of A1')
   expect(lines).toContain('A2: ship the kettle')
   expect(lines.find((line) => line.startsWith('A3 is off'))).toContain('nobody ships unicorns; compensated: charge, reserve')
-  expect(lines.at(-1)).toBe('In the database, the steps of A3: reserve compensated, charge compensated')
+  expect(lines.at(-1)).toBe('In the database, the steps of A3: reserve compensated, charge compensated, ship failed')
 })
 
 test('an expense is approved, refused, or given up when nobody answers', async () => {
