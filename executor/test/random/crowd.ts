@@ -84,7 +84,9 @@ export class Crowd {
   /** Until no execution is live. Emits an event for each wait; now and then lets a lease run out, or cancels an execution. */
   async #untilEnded(organizationId: string): Promise<void> {
     const database = this.#database
-    const emitted = new Set<string>()
+    // By execution and key: the waits that were seen, and how many events were emitted. Of several waits the first one receives an event.
+    const seen = new Map<string, Set<string>>()
+    const emitted = new Map<string, number>()
     let serial = 0
     let steps = 0
     let changed = { at: performance.now(), what: '' }
@@ -93,8 +95,11 @@ export class Crowd {
         `select execution_id as id, node_id as node, event_key as key from public.fw_execution_steps
          where organization_id = $1 and status = 'waiting' and event_key is not null`, [organizationId])
       for (const { id, node, key } of waits) {
-        if (emitted.has(`${id} ${node}`) || this.#random() < 0.5) continue
-        emitted.add(`${id} ${node}`)
+        const waitsForKey = seen.get(`${id} ${key}`) ?? new Set()
+        seen.set(`${id} ${key}`, waitsForKey.add(node))
+        const events = emitted.get(`${id} ${key}`) ?? 0
+        if (events >= waitsForKey.size || this.#random() < 0.5) continue
+        emitted.set(`${id} ${key}`, events + 1)
         await database.client.emit(organizationId, key, { serial: ++serial, key })
       }
       const [recorded] = await database.query<{ steps: number }>(
