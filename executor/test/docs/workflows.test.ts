@@ -59,7 +59,7 @@ beforeAll(async () => {
   const code = blocks.map(([, , block = '']) => block.replaceAll(`'1s'`, `'20ms'`).replaceAll(`'3d'`, `'10s'`)).join('\n')
   Object.assign(globalThis, { examplesOutside: outside })
   await writeFile(generated, `import { workflow } from '../../src/index.js'\nimport { z } from 'zod'\n` +
-    `const { ${Object.keys(outside).join(', ')} } = (globalThis as any).examplesOutside\n${code}`)
+    `const { ${Object.keys(outside).join(', ')} } = Reflect.get(globalThis, 'examplesOutside')\n${code}`)
   examples = (await import(/* @vite-ignore */ generated)) as typeof examples
   await database.query('create table ledger (id text primary key, cents int)')
 })

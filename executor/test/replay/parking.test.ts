@@ -144,6 +144,32 @@ describe('an execution that is parked', () => {
     expect(await database.query('select 1 from public.fw_parked where execution_id = $1', [id])).toEqual([])
   })
 
+  test('goes on from a step without the children that still run for it: they are cancelled, and invoked anew', async () => {
+    const child = flow('child that takes long', async (ctx, input) => {
+      await ctx.waitForEvent(`end of ${String(input)}`)
+      return input
+    })
+    const invoking = (to: string): Handler => async (ctx) => {
+      await ctx.step('a', () => 'a')
+      return (await Promise.all([ctx.invoke(child, to), go(ctx)]))[0]
+    }
+    const organizationId = await database.organization()
+    const old = await database.start([child, flow('invoking', invoking('Paris'), 1)])
+    const id = await database.client.enqueue('invoking', null, { organizationId })
+    const children = () => database.query<{ status: string }>('select status::text from public.fw_workflow_executions where parent_id = $1 order by created_at', [id])
+    await until('the child waits', async () => (await children())[0]?.status === 'waiting')
+    await old.stop()
+    await database.start([child, flow('invoking', invoking('Berlin'), 1)])
+    await database.client.emit(organizationId, 'go')
+    await untilParked(database, id)
+    expect(await database.client.continueFrom(id, 'a')).toBe(3)
+    await until('another child waits', async () => (await children())[1]?.status === 'waiting')
+    expect(await children()).toEqual([{ status: 'cancelled' }, { status: 'waiting' }])
+    await database.client.emit(organizationId, 'end of Berlin')
+    await database.client.emit(organizationId, 'go')
+    expect(await database.client.result(id)).toBe('Berlin')
+  })
+
   test('does not use up its deadline, and is tried again later and later', async () => {
     const { id } = await deploy(first, second)
     await untilParked(database, id)
