@@ -180,6 +180,23 @@ describe('an execution that is parked', () => {
     expect((await database.query("select 1 from public.fw_notices where kind = 'parked' and execution_id = $1", [id])).length).toBe(1)
   })
 
+  test('and is parked again after it has gone on, is told of again', async () => {
+    const later: Handler = async (ctx) => {
+      await first(ctx)
+      await ctx.waitForEvent('later')
+    }
+    const { id, organizationId, name } = await deploy(later, second)
+    await untilParked(database, id)
+    const old = await database.start(flow(name, later, 1))
+    await until('it has gone on', async () => {
+      await makeVisible(database, [id])
+      return (await database.query("select 1 from public.fw_execution_steps where execution_id = $1 and node_id = 'event later'", [id])).length === 1
+    })
+    await old.stop()
+    await database.client.emit(organizationId, 'later')
+    await until('there is another notice', async () => (await database.query("select 1 from public.fw_notices where kind = 'parked' and execution_id = $1", [id])).length === 2)
+  })
+
   test('can be cancelled', async () => {
     const { id } = await deploy(first, second)
     await untilParked(database, id)

@@ -35,11 +35,13 @@ begin
         coalesce((select x.name from public.fw_executors x where x.id = p_executor_id), p_executor_id::text),
         p_recorded[i.item], p_asked[i.item], left(p_reasons[i.item], 10000)
       from unnest(v_items) as i (item) join public.fw_workflow_executions e on e.id = p_execution_ids[i.item]
-      -- Parked for the same reason as before, as far as is known: it still is.
+      -- Parked at the same place as before, and nothing of it has begun since: it still is.
       on conflict (execution_id) do update set
         batch_id = excluded.batch_id, executor = excluded.executor, reason = excluded.reason, recorded = excluded.recorded, asked = excluded.asked,
-        parked_at = case when k.recorded = excluded.recorded then k.parked_at else excluded.parked_at end,
-        tries = case when k.recorded = excluded.recorded then k.tries + 1 else 1 end
+        (parked_at, tries) = (
+          select case when same.is_same then k.parked_at else excluded.parked_at end, case when same.is_same then k.tries + 1 else 1 end
+          from (select k.recorded = excluded.recorded and not exists (
+            select from public.fw_execution_steps s where s.execution_id = k.execution_id and s.started_at > k.parked_at) as is_same) same)
       returning k.execution_id, k.parked_at, k.tries
     )
     select array_agg(least(greatest(public.fw_now() - p.parked_at, c_shortest), c_longest) order by p.execution_id),
