@@ -5,6 +5,7 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+set jit = off
 as $$
   with recursive below (id, status) as (
     select e.id, e.status from public.fw_workflow_executions e where e.parent_id = any (p_execution_ids)

@@ -5,6 +5,7 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+set jit = off
 as $$
   select from pgmq.q_workflow_execution_queue q
   where q.msg_id in (

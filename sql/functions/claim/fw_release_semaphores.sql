@@ -3,6 +3,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 begin
   -- Of two reports that close the last two batches at once, the second to get this lock sees both closed.

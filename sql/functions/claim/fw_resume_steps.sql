@@ -3,6 +3,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   -- It is undone: what the handler has not seen by now it does not see any more.

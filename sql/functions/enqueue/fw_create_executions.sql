@@ -5,6 +5,7 @@ create or replace function public.fw_create_executions(
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
+set jit = off
 as $$
 declare
   v_count constant integer := coalesce(cardinality(p_inputs), 0);

@@ -1,6 +1,7 @@
 create or replace function public.fw_wake_executors(p_organization_id uuid) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set jit = off
 as $$
 begin
   -- A NOTIFY is a latency hint and takes a global lock at commit, so it is sent only when somebody waits for it.

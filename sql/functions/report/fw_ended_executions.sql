@@ -4,6 +4,7 @@ language sql stable
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
   select e.id, e.batch_id, coalesce(e.last_error, e.status::text)
   from unnest(p_execution_ids, p_batch_ids) as i (id, batch_id)

@@ -3,6 +3,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 begin
   -- The conditions stand here as columns, not as a call, so that they are checked again on the row that a wait returns.

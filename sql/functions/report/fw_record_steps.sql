@@ -6,6 +6,7 @@ create or replace function public.fw_record_steps(
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
+set jit = off
 as $$
 declare
   v_void text;

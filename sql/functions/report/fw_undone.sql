@@ -4,6 +4,7 @@ language sql stable
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
   select s.execution_id,
     coalesce(array_agg(s.node_id order by coalesce(greatest(s.seen_order, -2 - s.seen_order), s.step_index) desc, s.step_index desc) filter (where s.status = 'compensated'), '{}'),

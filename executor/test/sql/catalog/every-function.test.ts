@@ -27,6 +27,15 @@ test('nothing works with the rights of its owner but the look whether the job is
   expect(await functions('p.prosecdef')).toEqual([{ name: 'fw_is_paused()' }])
 })
 
+test('every function that switches plans off, which then seem to cost more than any, is not compiled for that on each call', async () => {
+  const setting = (pattern: string) => `exists (select from unnest(p.proconfig) as setting where setting ~ '${pattern}')`
+  const switching = setting('^(enable_|plan_cache_mode)')
+  expect((await functions(switching)).length).toBeGreaterThan(20)
+  expect(await functions(`${switching} and not ${setting('^jit=off$')}`)).toEqual([])
+  // Called by each enqueue and emit, also under the switches of its callers.
+  expect(await functions(`p.proname = 'fw_wake_executors' and not ${setting('^jit=off$')}`)).toEqual([])
+})
+
 test('every table and view has a comment', async () => {
   const tables = await database.query(
     `select c.relname from pg_catalog.pg_class c
