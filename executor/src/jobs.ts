@@ -41,17 +41,25 @@ export class Jobs {
   }
 
   async #runDue(): Promise<void> {
-    const { pool, logger, executorId } = this.#options
+    const { logger, executorId } = this.#options
     try {
-      for (const job of await protocol.takeDueJobs(pool, executorId())) {
-        if (this.#stopped) return
-        if (!this.#hasRun) logger.info({ executorId: executorId() }, 'pg_cron does not run the jobs of this database: this executor takes its turn at them')
-        this.#hasRun = true
-        await this.#run(job)
+      // A job that could not do all in its time is due again at once, so the database is asked until it has none.
+      for (let due = await this.#due(); due.length > 0; due = await this.#due()) {
+        for (const job of due) {
+          if (this.#stopped) return
+          if (!this.#hasRun) logger.info({ executorId: executorId() }, 'pg_cron does not run the jobs of this database: this executor takes its turn at them')
+          this.#hasRun = true
+          await this.#run(job)
+        }
       }
     } catch (error) {
       logger.warn({ err: error }, 'the database could not be asked for jobs that are due; it is asked again')
     }
+  }
+
+  async #due(): Promise<protocol.Job[]> {
+    const { pool, executorId } = this.#options
+    return this.#stopped ? [] : await protocol.takeDueJobs(pool, executorId())
   }
 
   async #run({ name, command }: protocol.Job): Promise<void> {

@@ -7,7 +7,7 @@ begin
     select p.oid::regprocedure from pg_catalog.pg_proc p
     where p.pronamespace = 'public'::regnamespace and p.proname like 'fw\_%'
   loop
-    execute format('revoke all on function %s from public', v_function);
+    execute format('revoke all on routine %s from public', v_function);
   end loop;
 end
 $do$;

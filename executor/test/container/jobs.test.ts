@@ -11,7 +11,7 @@ import { claimOne, deadLetter, enqueue, execution, executor, expireLeases, type 
 const SCHEDULES = {
   'fw-dlq-auto-discard': '0 2 * * *',
   'fw-dlq-threshold-check': '*/5 * * * *',
-  'fw-retention': '*/15 * * * *',
+  'fw-retention': '*/2 * * * *',
   'process-workflow-queue': '* * * * *',
   'workflow-timeout-watchdog': '*/5 * * * *',
 }

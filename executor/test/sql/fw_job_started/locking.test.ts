@@ -9,7 +9,7 @@ const COMMANDS = [
   ['workflow-timeout-watchdog', 'select public.fw_check_deadlines()'],
   ['fw-dlq-threshold-check', 'select public.fw_check_dlq_threshold()'],
   ['fw-dlq-auto-discard', 'select public.fw_auto_discard_dlq()'],
-  ['fw-retention', 'select public.fw_apply_retention()'],
+  ['fw-retention', 'call public.fw_keep_retention()'],
 ] as const
 
 const job = async (name: string) =>

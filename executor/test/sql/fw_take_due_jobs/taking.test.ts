@@ -24,9 +24,9 @@ describe('jobs that are due', () => {
       await session.query('begin')
       expect(await take(x, session)).toEqual([
         'process-workflow-queue',
+        'fw-retention',
         'fw-dlq-threshold-check',
         'workflow-timeout-watchdog',
-        'fw-retention',
         'fw-dlq-auto-discard',
       ])
       expect(await take(x, session)).toEqual([])
@@ -75,7 +75,7 @@ describe('jobs that are due', () => {
     await lastRun('workflow-timeout-watchdog', `${since(5)} - interval '1 second'`)
     expect(await take(x)).toEqual(['workflow-timeout-watchdog'])
     await lastRun('workflow-timeout-watchdog', "now() + interval '1 day'")
-    await lastRun('fw-retention', `${since(15)} - interval '1 second'`)
+    await lastRun('fw-retention', `${since(2)} - interval '1 second'`)
     expect(await take(x)).toEqual(['fw-retention'])
     await lastRun('fw-retention', "now() + interval '1 day'")
     // Daily at 02:00 UTC: the last one that has passed.
@@ -84,6 +84,14 @@ describe('jobs that are due', () => {
     expect(await take(x)).toEqual([])
     await lastRun('fw-dlq-auto-discard', `${due} - interval '1 second'`)
     expect(await take(x)).toEqual(['fw-dlq-auto-discard'])
+  })
+
+  test('come again at once when they could not do all in their time', async () => {
+    const x = await executor(database, workflow())
+    await take(x)
+    await database.query("update public.fw_jobs set has_more = true, last_started_at = now() + interval '1 day' where name = 'fw-retention'")
+    expect(await take(x)).toEqual(['fw-retention'])
+    expect(await take(x)).toEqual([])
   })
 
   test('are due at the same time whatever the time zone of the session', async () => {
