@@ -28,6 +28,8 @@ export interface ExchangeOptions {
   onClaim: (claim: protocol.Claim) => Run
   /** A run is no longer in flight: reported, its lease lost, or its execution ended from outside. */
   onGone: (run: Run, how: Gone | 'fenced' | 'ended') => void
+  /** A claim has failed, or, with undefined, has worked. */
+  onClaims: (error: unknown) => void
   /** The database does not know the executor. */
   onUnknown: () => Promise<void>
 }
@@ -56,6 +58,8 @@ export class Exchange {
   /** The last claim filled half the room at least, or there was none yet: there is more. */
   #plenty = true
   #claiming = false
+  /** The last claim failed for the data of something that it met: the next one sets that aside. */
+  #isApart = false
   #closed = false
   #scheduled = false
   #isPatient = false
@@ -263,15 +267,22 @@ export class Exchange {
     const executorId = this.#options.executorId()
     let claims: protocol.Claim[]
     try {
-      claims = await protocol.claimBatches(client, executorId, room, hints)
+      claims = await protocol.claimBatches(client, executorId, room, hints, this.#isApart)
     } catch (error) {
       this.#reserved -= room
       this.#lookForWork = true
-      if (troubleOf(error) !== 'unknown executor') return this.#pause(error)
+      const trouble = troubleOf(error)
+      if (trouble !== 'unknown executor') {
+        if (trouble !== 'retry') this.#isApart = true
+        this.#options.onClaims(error)
+        return this.#pause(error)
+      }
       // Another lane may have done it since this claim was sent.
       return executorId === this.#options.executorId() ? await this.#registerAnew() : 'fine'
     }
     this.#troubles = 0
+    this.#isApart = false
+    this.#options.onClaims(undefined)
     this.#reserved -= room
     const wasIdle = !this.#plenty
     this.#plenty = claims.length >= room / 2

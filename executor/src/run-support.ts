@@ -28,6 +28,8 @@ export interface RunSupport<Subject> {
   noteProgress(run: Subject, fraction: number, text: string | undefined): void
   /** A log whose lines say which run they are about. */
   log(run: Subject): Logger
+  /** Most characters of all results of one execution together. */
+  resultsLimit: number
   /** The text of an error, as it may be kept. */
   readonly describe: Describe
   /** Changes a text that is kept or logged, so that no secret is. */
