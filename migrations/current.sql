@@ -27,11 +27,11 @@ create index if not exists fw_module_settings_enabled_idx on public.fw_module_se
 
 -- Limits. What has fewer bytes or characters than the least of them is written without a look at them.
 alter table public.fw_worker_config
-  add column if not exists input_limit integer not null default 4194304
+  add column if not exists input_limit integer not null default 16777216
     constraint fw_worker_config_input_limit_check check (input_limit between 10000 and 67108864),
-  add column if not exists output_limit integer not null default 4194304
+  add column if not exists output_limit integer not null default 16777216
     constraint fw_worker_config_output_limit_check check (output_limit between 10000 and 67108864),
-  add column if not exists result_limit integer not null default 4194304
+  add column if not exists result_limit integer not null default 16777216
     constraint fw_worker_config_result_limit_check check (result_limit between 10000 and 67108864),
   add column if not exists results_limit integer not null default 67108864
     constraint fw_worker_config_results_limit_check check (results_limit between 1000000 and 268435456),

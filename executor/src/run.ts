@@ -216,6 +216,10 @@ export class Run implements ReplayListener, OpenRun {
     if (this.#failure !== undefined) throw this.#failure
   }
 
+  get failure(): PermanentError | undefined {
+    return this.#failure
+  }
+
   get isStopped(): boolean {
     return this.#stopped !== undefined
   }

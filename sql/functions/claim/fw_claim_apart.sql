@@ -52,6 +52,9 @@ begin
   elsif v_count = 1 then
     return query select * from public.fw_claim_apart(
       p_executor_id, p_workflows, p_live_workflows, p_organizations, p_floors, p_room / 2, p_with_steps);
+    -- What was claimed, or set aside, is not visible any more.
+    return query select * from public.fw_claim_apart(
+      p_executor_id, p_workflows, p_live_workflows, p_organizations, p_floors, p_room - p_room / 2, p_with_steps);
   else
     return query select * from public.fw_claim_apart(
       p_executor_id, p_workflows, p_live_workflows, p_organizations[:v_half], p_floors[:v_half], p_room, p_with_steps);
@@ -62,4 +65,4 @@ begin
 end
 $$;
 comment on function public.fw_claim_apart(uuid, text[], text[], uuid[], timestamptz[], integer, boolean) is
-  'Internal: claims as fw_claim_organizations does. Where that fails for the data of a message it is tried with half of the organizations, then with half of the room, until the message at fault stands alone, which is set aside. Claims less than there is then: the next claim goes on.';
+  'Internal: claims as fw_claim_organizations does. Where that fails for the data of a message it is tried with half of the organizations, then with each half of the room, until the message at fault stands alone, which is set aside.';
