@@ -1,4 +1,4 @@
-create or replace function public.fw_settle_strays(p_from text, p_most_keys integer default 50, p_most integer default 100) returns text
+create or replace function public.fw_settle_strays(p_below text, p_most_keys integer default 50, p_most integer default 100) returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
@@ -9,25 +9,36 @@ set jit = off
 as $$
 declare
   v_strays text[];
-  v_cursor text;
+  v_cursor text := '';
+  v_key text;
   v_message_ids bigint[];
 begin
-  with recursive walk (key, looks) as (
-    select (select q.message ->> 'organization_id' collate "C" from pgmq.q_workflow_execution_queue q
-            where (q.message ->> 'organization_id') collate "C" >= p_from
-            order by (q.message ->> 'organization_id') collate "C" limit 1), 1
-    union all
-    select (select q.message ->> 'organization_id' collate "C" from pgmq.q_workflow_execution_queue q
-            where (q.message ->> 'organization_id') collate "C" > walk.key
-            order by (q.message ->> 'organization_id') collate "C" limit 1), walk.looks + 1
-    from walk where walk.key is not null and walk.looks < p_most_keys
-  )
-  -- Only a key that is spelled as Postgres spells a uuid belongs to an organization.
-  select array_agg(w.key) filter (where w.key is not null and not exists (
-      select from public.fw_module_settings s where s.organization_id = public.fw_to_uuid(w.key) and s.organization_id::text = w.key)),
-    case when bool_or(w.key is null) then '' else max(w.key) || chr(1) end
-  into v_strays, v_cursor
-  from walk w;
+  -- From the last one down, and in each from what is due last: there are no dead index entries to pass.
+  if p_below = '' then
+    select q.message ->> 'organization_id' into v_key from pgmq.q_workflow_execution_queue q
+    where (q.message ->> 'organization_id') collate "C" is not null
+    order by (q.message ->> 'organization_id') collate "C" desc, q.vt desc limit 1;
+  else
+    select q.message ->> 'organization_id' into v_key from pgmq.q_workflow_execution_queue q
+    where (q.message ->> 'organization_id') collate "C" < p_below
+    order by (q.message ->> 'organization_id') collate "C" desc, q.vt desc limit 1;
+  end if;
+  if v_key is not null then
+    with recursive walk (key, looks) as (
+      select v_key collate "C", 1
+      union all
+      select (select q.message ->> 'organization_id' collate "C" from pgmq.q_workflow_execution_queue q
+              where (q.message ->> 'organization_id') collate "C" < walk.key
+              order by (q.message ->> 'organization_id') collate "C" desc, q.vt desc limit 1), walk.looks + 1
+      from walk where walk.key is not null and walk.looks < p_most_keys
+    )
+    -- Only a key that is spelled as Postgres spells a uuid belongs to an organization.
+    select array_agg(w.key) filter (where w.key is not null and not exists (
+        select from public.fw_module_settings s where s.organization_id = public.fw_to_uuid(w.key) and s.organization_id::text = w.key)),
+      case when bool_or(w.key is null) then '' else min(w.key) end
+    into v_strays, v_cursor
+    from walk w;
+  end if;
   v_message_ids := array(
     select q.msg_id from pgmq.q_workflow_execution_queue q
     where (q.message ->> 'organization_id') collate "C" is null and q.vt <= public.fw_now()
@@ -58,4 +69,4 @@ begin
 end
 $$;
 comment on function public.fw_settle_strays(text, integer, integer) is
-  'Internal: settles visible messages that name no organization, or one without a settings row, up to p_most: looks at up to p_most_keys organizations that have messages, from p_from on. Returns where the next look goes on.';
+  'Internal: settles visible messages that name no organization, or one without a settings row, up to p_most: looks at up to p_most_keys organizations that have messages, from the one before p_below down ('''': from the last one). Returns where the next look goes on.';

@@ -27,7 +27,7 @@ declare
   v_void text;
 begin
   -- So small, and so few, that no limit is reached.
-  if pg_column_size(p_outputs) > 10000 or pg_column_size(p_step_outputs) > 10000 or 63 <= any (p_step_indexes) then
+  if pg_column_size(p_outputs) > 150000 or pg_column_size(p_step_outputs) > 150000 or 63 <= any (p_step_indexes) then
     perform public.fw_check_report(p_execution_ids, p_outputs, p_step_items, p_step_names, p_step_indexes, p_step_outputs);
   end if;
   v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
