@@ -1,5 +1,4 @@
 -- Enter migration here
-create extension if not exists pgmq;
 
 -- Keeping up: retention goes on where it stopped, and says what it could not delete.
 create table if not exists public.fw_retention (

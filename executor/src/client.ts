@@ -292,7 +292,7 @@ export class Client {
   /**
    * Emits an event: whoever waits for its key in this organization goes on with the payload, and it is kept for those who wait later.
    * @param key 1 to 200 characters, with neither U+0000 nor half of a surrogate pair
-   * @param payload JSON of up to a megabyte
+   * @param payload JSON of up to result_limit (16 MB)
    * @param options a client that is inside a transaction of the caller's: the event is there if and when that commits
    * @returns the id of the event
    * @throws UsageError for a key that cannot be one, NotJsonError, an error of the database for a payload out of range; nothing is emitted then

@@ -13,13 +13,18 @@ const DATA_CLASSES = new Set(['21', '22', '23', '44', '54'])
 /** What a trigger that somebody added raises. */
 const RAISED = 'P0001'
 
-export type DatabaseTrouble = 'data' | 'retry' | 'unknown executor'
+const OUT_OF_MEMORY = '53200'
+/** Also what cannot be allocated, and data that is damaged. */
+const INTERNAL = 'XX'
 
-/** What to do about a failed call: blame its data, try again, or register anew. */
+export type DatabaseTrouble = 'data' | 'too much' | 'retry' | 'unknown executor'
+
+/** What to do about a failed call: look for the data that it failed for, do less at once, try again, or register anew. */
 export function troubleOf(error: unknown): DatabaseTrouble {
   const state = sqlState(error)
   if (state === SQLSTATE.unknownExecutor) return 'unknown executor'
   // Data that does not even fit into a message of the protocol.
   if (isInstance(error, RangeError) || isInstance(error, TypeError)) return 'data'
+  if (state === OUT_OF_MEMORY || state?.startsWith(INTERNAL) === true) return 'too much'
   return state !== undefined && (state === RAISED || DATA_CLASSES.has(state.slice(0, 2))) ? 'data' : 'retry'
 }

@@ -108,10 +108,11 @@ export class Delivery {
 
   /** Reports that failed as a whole: again, or each alone to find the one whose data the database does not take. */
   #refusedReports(items: readonly Item[], reason: unknown): void {
-    const isData = troubleOf(reason) === 'data'
+    const trouble = troubleOf(reason)
+    const isData = trouble === 'data'
     const [first] = items
     if (isData && items.length === 1 && first !== undefined) this.#blame(first, toError(reason))
-    else for (const item of items) this.#options.outbox.putBack(item, isData)
+    else for (const item of items) this.#options.outbox.putBack(item, isData || trouble === 'too much')
   }
 
   /** The database does not take what this run says: the run fails for good, its neighbours go through. */
@@ -131,8 +132,9 @@ export class Delivery {
 
   /** Failures or releases that failed as a whole: again, or each alone; one that is never taken is left to its lease. */
   #refusedEnds(items: readonly Item[], reason: unknown): void {
-    const isData = troubleOf(reason) === 'data'
-    for (const item of items) this.#options.outbox.putBack(item, isData)
+    const trouble = troubleOf(reason)
+    const isData = trouble === 'data'
+    for (const item of items) this.#options.outbox.putBack(item, isData || trouble === 'too much')
     const [first] = items
     if (!isData || items.length > 1 || first === undefined) return
     const { executionId } = first.run.claim

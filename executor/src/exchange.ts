@@ -28,6 +28,8 @@ export interface ExchangeOptions {
   onClaim: (claim: protocol.Claim) => Run
   /** A run is no longer in flight: reported, its lease lost, or its execution ended from outside. */
   onGone: (run: Run, how: Gone | 'fenced' | 'ended') => void
+  /** A claim has failed, or, with undefined, has worked. */
+  onClaims: (error: unknown) => void
   /** The database does not know the executor. */
   onUnknown: () => Promise<void>
 }
@@ -47,7 +49,7 @@ export class Exchange {
     this.lookForWork()
   })
   readonly #held = new Set<Run>()
-  /** Places that claims on their way may fill. */
+  /** Room that claims, and other calls, on their way may fill. */
   #reserved = 0
   /** Places of runs whose end is on its way. */
   #ending = 0
@@ -56,6 +58,8 @@ export class Exchange {
   /** The last claim filled half the room at least, or there was none yet: there is more. */
   #plenty = true
   #claiming = false
+  /** The last claim failed for the data of something that it met: the next one sets that aside. */
+  #isApart = false
   #closed = false
   #scheduled = false
   #isPatient = false
@@ -107,6 +111,22 @@ export class Exchange {
   /** The runs in flight. */
   get held(): ReadonlySet<Run> {
     return this.#held
+  }
+
+  /**
+   * Keeps room for work that is asked for outside of a claim, so that no claim fills it meanwhile.
+   * @returns for how many executions; 0 when there is none
+   */
+  reserve(most: number): number {
+    const room = Math.max(0, Math.min(most, this.#options.capacity - this.#held.size - this.#reserved))
+    this.#reserved += room
+    return room
+  }
+
+  /** The room that was kept is filled by now, or is not needed. */
+  unreserve(room: number): void {
+    this.#reserved -= room
+    if (room > 0) this.#schedule()
   }
 
   /** Work was handed over outside of a claim. */
@@ -263,15 +283,22 @@ export class Exchange {
     const executorId = this.#options.executorId()
     let claims: protocol.Claim[]
     try {
-      claims = await protocol.claimBatches(client, executorId, room, hints)
+      claims = await protocol.claimBatches(client, executorId, room, hints, this.#isApart)
     } catch (error) {
       this.#reserved -= room
       this.#lookForWork = true
-      if (troubleOf(error) !== 'unknown executor') return this.#pause(error)
+      const trouble = troubleOf(error)
+      if (trouble !== 'unknown executor') {
+        if (trouble !== 'retry') this.#isApart = true
+        this.#options.onClaims(error)
+        return this.#pause(error)
+      }
       // Another lane may have done it since this claim was sent.
       return executorId === this.#options.executorId() ? await this.#registerAnew() : 'fine'
     }
     this.#troubles = 0
+    this.#isApart = false
+    this.#options.onClaims(undefined)
     this.#reserved -= room
     const wasIdle = !this.#plenty
     this.#plenty = claims.length >= room / 2

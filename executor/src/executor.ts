@@ -6,6 +6,7 @@ import { troubleOf } from './database-errors.js'
 import { LONGEST_TIMER_MS, toMilliseconds } from './duration.js'
 import { ExecutorStoppedError, UsageError } from './errors.js'
 import { EventMatcher } from './event-matcher.js'
+import { ClaimTrouble } from './claim-trouble.js'
 import { Exchange } from './exchange.js'
 import { byName, checkCounts, type ExecutorOptions, type ExecutorStats, type StopOptions } from './executor-options.js'
 import { Jobs } from './jobs.js'
@@ -16,14 +17,14 @@ import { Progress } from './progress.js'
 import * as protocol from './protocol.js'
 import type { Outcome } from './outcome.js'
 import { Run } from './run.js'
+import { Resumption } from './resumption.js'
 import type { RunSupport } from './run-support.js'
 import { checkSchemaVersion } from './schema-version.js'
-import { describer } from './thrown.js'
+import { describer, failedBy } from './thrown.js'
 import { Wakeup } from './wakeup.js'
 import type { Workflow } from './workflow.js'
 
 export class Executor {
-  readonly #capacity: number
   readonly #workflows: Map<string, Workflow>
   readonly #logger: Logger
   readonly #name: string
@@ -39,6 +40,8 @@ export class Executor {
   readonly #progress: Progress
   readonly #offers: Offers
   readonly #eventMatcher: EventMatcher
+  readonly #resumption: Resumption
+  readonly #claimTrouble: ClaimTrouble
   #id = ''
   #poll: NodeJS.Timeout | undefined
   #state: 'new' | 'running' | 'stopping' | 'stopped' = 'new'
@@ -51,15 +54,15 @@ export class Executor {
     const { connectionString, concurrency = 100, lanes = 2, poolSize = 10 } = options
     this.#workflows = byName(options.workflows)
     checkCounts({ concurrency, lanes, poolSize })
-    this.#capacity = concurrency
     this.#logger = options.logger ?? defaultLogger()
     this.#name = options.name ?? `${hostname()}:${process.pid}`
     this.#pollMs = toMilliseconds(options.pollInterval ?? '1s', 'pollInterval')
     const common = { connectionString, keepAlive: true, connectionTimeoutMillis: CONNECT_MS }
     const onLost = warnOfLoss(this.#logger)
-    // One more than the lanes: for leases and the like, which wait neither for a lane nor for somebody's transaction.
+    // Two more than the lanes: for what runs resume from, which may be large, and for leases and the like, which wait neither for that
+    // nor for a lane nor for somebody's transaction.
     // A call that gets no answer in time gives its connection up, and all is sent again.
-    this.#lanePool = ownPool({ ...common, max: lanes + 1, pipeline: true, query_timeout: ANSWER_MS, application_name: 'fw executor' }, onLost)
+    this.#lanePool = ownPool({ ...common, max: lanes + 2, pipeline: true, query_timeout: ANSWER_MS, application_name: 'fw executor' }, onLost)
     this.#pool = stepsPool({ ...common, max: poolSize, application_name: 'fw steps' }, onLost)
     this.#exchange = new Exchange({
       pool: this.#lanePool,
@@ -68,12 +71,35 @@ export class Executor {
       lanes,
       executorId: () => this.#id,
       onClaim: (claim) => this.#run(claim, this.#exchange.lastClaim),
+      onClaims: (error) => {
+        if (error === undefined) this.#claimTrouble.worked()
+        else this.#claimTrouble.failed(error)
+      },
       onGone: (run, how) => {
         this.#leases.remove(run)
+        this.#resumption.remove(run)
         this.#counts[how === 'retry_pending' ? 'retried' : how === 'failed' ? 'deadLettered' : how]++
         this.#offers.take()
       },
       onUnknown: () => this.#register(),
+    })
+    this.#claimTrouble = new ClaimTrouble({ sql: this.#lanePool, logger: this.#logger, executorId: () => this.#id })
+    this.#resumption = new Resumption({
+      sql: this.#lanePool,
+      logger: this.#logger,
+      executorId: () => this.#id,
+      onReady: (run) => {
+        this.#begin(run)
+      },
+      onRefused: (run, error) => {
+        this.#end(run, failedBy(error, this.#support.describe))
+      },
+      onLost: (run) => {
+        this.#exchange.lose(run)
+      },
+      onLater: (run, delayMs) => {
+        this.#end(run, { kind: 'deferred', delayMs })
+      },
     })
     this.#leases = new Leases({
       sql: this.#lanePool,
@@ -90,7 +116,10 @@ export class Executor {
       sql: this.#lanePool,
       logger: this.#logger,
       executorId: () => this.#id,
-      room: () => (this.#state === 'running' ? Math.max(0, this.#capacity - this.#exchange.inFlight) : 0),
+      reserve: (most) => (this.#state === 'running' ? this.#exchange.reserve(most) : 0),
+      unreserve: (room) => {
+        this.#exchange.unreserve(room)
+      },
       knows: (workflowName) => this.#workflows.has(workflowName),
       onClaim: (claim, askedAt) => {
         this.#exchange.add(this.#run(claim, askedAt))
@@ -132,6 +161,7 @@ export class Executor {
         this.#progress.note(run, fraction, text)
       },
       log: ({ claim: { executionId, workflowName, attempt } }) => boundLogger(this.#logger, { executionId, workflowName, attempt }),
+      resultsLimit: Infinity,
       describe: describer(options),
       redact: options.redact ?? ((text) => text),
     }
@@ -156,6 +186,7 @@ export class Executor {
     try {
       await checkSchemaVersion(this.#lanePool)
       await this.#register()
+      this.#support.resultsLimit = await protocol.resultsLimit(this.#lanePool)
     } catch (error) {
       this.#state = 'stopped'
       await this.#endPools()
@@ -199,6 +230,8 @@ export class Executor {
     await this.#eventMatcher.stop()
     await this.#leases.stop()
     await this.#progress.stop()
+    await this.#resumption.stop()
+    await this.#claimTrouble.settled()
     await this.#exchange.close()
     try {
       await protocol.stopExecutor(this.#lanePool, this.#id)
@@ -233,9 +266,8 @@ export class Executor {
     this.#counts.claimed++
     this.#leases.add(run, grantedAt)
     if (this.#state === 'running') {
-      void run.execute().then((outcome) => {
-        this.#ended(run, outcome)
-      })
+      if (claim.isResuming === true) this.#resumption.add(run)
+      else this.#begin(run)
     } else {
       // It came in while stopping; nothing of it has started.
       queueMicrotask(() => {
@@ -243,6 +275,12 @@ export class Executor {
       })
     }
     return run
+  }
+
+  #begin(run: Run): void {
+    void run.execute().then((outcome) => {
+      this.#ended(run, outcome)
+    })
   }
 
   #ended(run: Run, outcome: Outcome): void {

@@ -10,8 +10,10 @@ export interface Claim {
   workflowName: string
   attempt: number
   input: unknown
-  /** What earlier runs have recorded, in the order of their steps. */
+  /** What earlier runs have recorded, in the order of their steps; of a claim that resumes it is read before the run begins. */
   steps: Recorded[]
+  /** What was recorded, or the input, is still to be read. */
+  isResuming?: true
   /** It is decided that the execution ends without success: the run only compensates what its steps have done. */
   compensating?: Compensating
 }
@@ -51,6 +53,17 @@ export interface Recorded {
   compensated?: true
   /** It was recorded with a compensation. */
   compensable?: boolean
+}
+
+/** A part of what a run resumes from. */
+export interface RecordedPage {
+  steps: Recorded[]
+  /** Characters of JSON text. */
+  bytes: number
+  /** JSON text, of one that the claim did not hand over. */
+  input: string | undefined
+  /** Whether this was the last of it, or the lease is lost. */
+  state: 'more' | 'last' | 'fenced'
 }
 
 /** A sleep, or a wait for an event or a child. */

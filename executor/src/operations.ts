@@ -111,6 +111,8 @@ export class Operations implements ContextOperations {
   /** Unless something may be asked for now. */
   #throwUnlessOpen(name: string): void {
     if (this.#run.isUndoing) throw new UsageError(`step '${name}' was started while the execution is undone; a compensation starts no step`)
+    // The handler hears why it cannot succeed any more: it would stay here for ever, and its run with it.
+    if (this.#run.failure !== undefined) throw this.#run.failure
     if (this.#run.replay.isOver && !this.#run.isHandlerDone) throw HALTED
     const around = stepAround(this.#run)
     if (around !== undefined) throw new UsageError(`step '${name}' was started within step '${around}'; steps follow each other, or run side by side`)

@@ -4,7 +4,7 @@ import { boolArray, intArray, jsonbArray, optional, textArray, uuidArray } from 
 import { COLUMN_TYPES } from './column-types.js'
 import { ANSWER_MS } from './connections.js'
 import { write } from './kill-points.js'
-import type { BackendTransaction, Checkpoint, Claim, Compensating, Ended, Failure, FailureOutcome, Job, Parking, ParkingOutcome, ProgressNote, Report, StepFate, Suspension, SuspensionOutcome } from './messages.js'
+import type { BackendTransaction, Checkpoint, Claim, Compensating, Ended, Failure, FailureOutcome, Job, Parking, ParkingOutcome, ProgressNote, Recorded, RecordedPage, Report, StepFate, Suspension, SuspensionOutcome } from './messages.js'
 import type { RegisteredWorkflow } from './workflow.js'
 
 export type * from './messages.js'
@@ -12,13 +12,17 @@ export type * from './messages.js'
 /** A pool, or a client of one. */
 export type Queryable = Pick<pg.ClientBase, 'query'>
 
+/** The version of the SQL API that is spoken here. */
+export const SPOKEN = 4
+
 /** SQLSTATEs that the SQL API raises. */
 export const SQLSTATE = { leaseLost: 'FW001', unknownExecutor: 'FW002' } as const
 
 export async function registerExecutor(sql: Queryable, name: string, workflows: RegisteredWorkflow[]): Promise<string> {
-  const { rows } = await write('fw_register_executor', () => sql.query<{ id: string }>('select public.fw_register_executor($1, $2) as id', [
+  const { rows } = await write('fw_register_executor', () => sql.query<{ id: string }>('select public.fw_register_executor($1, $2, $3) as id', [
     name,
     JSON.stringify(workflows),
+    SPOKEN,
   ]))
   const [row] = rows
   if (row === undefined) throw new Error('fw_register_executor returned no id')
@@ -29,31 +33,36 @@ export async function stopExecutor(sql: Queryable, executorId: string): Promise<
   await write('fw_stop_executor', () => sql.query('select public.fw_stop_executor($1)', [executorId]))
 }
 
-type ClaimRow = [string, string, number, string, string, number, unknown, Claim['steps'] | null, Compensating | null]
+type ClaimRow = [string, string, number, string, string, number, unknown, Compensating | null, boolean]
 
 /** Of the rows that a claim returns: what an executor reads of them. */
-const CLAIM_COLUMNS = 'batch_id, organization_id, lease_seconds, execution_id, workflow_name, attempt, input, steps, compensating'
+const CLAIM_COLUMNS = 'batch_id, organization_id, lease_seconds, execution_id, workflow_name, attempt, input, compensating, is_resuming'
 
 function toClaims({ rows }: { rows: ClaimRow[] }): Claim[] {
-  return rows.map(([batchId, organizationId, leaseSeconds, executionId, workflowName, attempt, input, steps, compensating]) => {
-    const claim: Claim = { batchId, organizationId, leaseMs: leaseSeconds * 1000, executionId, workflowName, attempt, input, steps: steps ?? [] }
+  return rows.map(([batchId, organizationId, leaseSeconds, executionId, workflowName, attempt, input, compensating, isResuming]) => {
+    const claim: Claim = { batchId, organizationId, leaseMs: leaseSeconds * 1000, executionId, workflowName, attempt, input, steps: [] }
     if (compensating !== null) claim.compensating = compensating
+    if (isResuming) claim.isResuming = true
     return claim
   })
 }
 
-/** @param organizations those that a NOTIFY has named */
+/**
+ * @param organizations those that a NOTIFY has named
+ * @param isApart the claim before has failed for the data of something that it met: this one sets it aside
+ */
 export async function claimBatches(
   sql: Queryable,
   executorId: string,
   room: number,
   organizations: readonly string[],
+  isApart: boolean,
 ): Promise<Claim[]> {
   return toClaims(
     await write('fw_claim_batches', () => sql.query<ClaimRow>({
       name: 'fw_claim_batches',
-      text: `select ${CLAIM_COLUMNS} from public.fw_claim_batches($1, $2, $3)`,
-      values: [executorId, room, organizations],
+      text: `select ${CLAIM_COLUMNS} from public.fw_claim_batches($1, $2, $3, $4)`,
+      values: [executorId, room, organizations, isApart],
       rowMode: 'array',
     })),
   )
@@ -67,6 +76,46 @@ export async function takeBatch(sql: Queryable, executorId: string, batchId: str
       rowMode: 'array',
     })),
   )
+}
+
+/** A page of what runs resume from: a place for each of those asked for, in their order. */
+export async function readRecorded(
+  sql: Queryable,
+  executorId: string,
+  held: readonly { executionId: string; batchId: string; after: string | undefined }[],
+): Promise<RecordedPage[]> {
+  const { rows } = await sql.query<[number, 'step' | 'last' | 'fenced', string | null]>({
+    name: 'fw_read_recorded',
+    text: 'select * from public.fw_read_recorded($1, $2, $3, $4)',
+    values: [
+      executorId,
+      uuidArray(held.map(({ executionId }) => executionId)),
+      uuidArray(held.map(({ batchId }) => batchId)),
+      textArray(held.map(({ after }) => after)),
+    ],
+    rowMode: 'array',
+  })
+  const pages: RecordedPage[] = held.map(() => ({ steps: [], bytes: 0, input: undefined, state: 'more' }))
+  for (const [place, kind, value] of rows) {
+    const page = pages[place - 1]
+    if (page === undefined) throw new Error(`fw_read_recorded returned a place ${place} of ${held.length}`)
+    page.bytes += value?.length ?? 0
+    if (kind === 'step') page.steps.push(JSON.parse(value ?? '') as Recorded)
+    else page.state = kind
+    if (kind === 'last' && value !== null) page.input = value
+  }
+  return pages
+}
+
+/** The limit of all recorded results of one execution together, in bytes. */
+export async function resultsLimit(sql: Queryable): Promise<number> {
+  const { rows } = await sql.query<{ value: string }>("select value from public.fw_limits() where name = 'results_limit'")
+  return Number(rows[0]?.value ?? Infinity)
+}
+
+/** Says since when claims of this executor fail, and why; or that they do not any more. */
+export async function noteClaims(sql: Queryable, executorId: string, error: string | undefined): Promise<void> {
+  await sql.query('select public.fw_note_claims($1, $2)', [executorId, error ?? null])
 }
 
 /** Returns which of the reports were refused, by their index. */

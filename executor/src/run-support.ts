@@ -1,7 +1,7 @@
 // What a run needs of the executor around it, and what its operations need of the run.
 import type pg from 'pg'
 import type { Compensations } from './compensation.js'
-import type { CommitUnknownError, LeaseLostError } from './errors.js'
+import type { CommitUnknownError, LeaseLostError, PermanentError } from './errors.js'
 import type { Failures } from './failures.js'
 import type { Logger } from './logger.js'
 import type { BackendTransaction, Checkpoint, Claim, StepFate, Wait } from './protocol.js'
@@ -28,6 +28,8 @@ export interface RunSupport<Subject> {
   noteProgress(run: Subject, fraction: number, text: string | undefined): void
   /** A log whose lines say which run they are about. */
   log(run: Subject): Logger
+  /** Most characters of all results of one execution together. */
+  resultsLimit: number
   /** The text of an error, as it may be kept. */
   readonly describe: Describe
   /** Changes a text that is kept or logged, so that no secret is. */
@@ -48,6 +50,8 @@ export interface OpenRun {
   /** The handler has returned or thrown. */
   readonly isHandlerDone: boolean
   readonly isStopped: boolean
+  /** Why the run cannot succeed any more. */
+  readonly failure: PermanentError | undefined
   /** Its compensations run. */
   readonly isUndoing: boolean
   signal(): AbortSignal

@@ -8,11 +8,12 @@ import { toJson } from './json.js'
 import type { Logger } from './logger.js'
 import { Operations } from './operations.js'
 import type { Outcome } from './outcome.js'
-import type { Checkpoint, Claim, Wait } from './protocol.js'
+import type { Checkpoint, Claim, Recorded, Wait } from './protocol.js'
 import { HALTED, Replay, type ReplayEnd, type ReplayListener } from './replay.js'
 import { RunContext } from './run-context.js'
 import type { OpenRun, RunSupport } from './run-support.js'
 import { failedBy, failedByInput, storable } from './thrown.js'
+import { tooMuch } from './results-limit.js'
 import { parseInput, type Workflow } from './workflow.js'
 
 /** Names that are refused may be longer. */
@@ -23,9 +24,9 @@ export class Run implements ReplayListener, OpenRun {
   /** Completed or failed in this run, not yet reported. Whoever reports takes them. */
   pending: Checkpoint[] = []
   readonly support: RunSupport<Run>
-  readonly replay: Replay
+  replay: Replay
   /** Of a run that only compensates. */
-  readonly compensations: Compensations | undefined
+  compensations: Compensations | undefined
 
   readonly #workflow: Workflow
   #stopped: LeaseLostError | ExecutionEndedError | ExecutorStoppedError | undefined
@@ -38,6 +39,8 @@ export class Run implements ReplayListener, OpenRun {
   #failure: PermanentError | undefined
   #log: Logger | undefined
   #failures: Failures | undefined
+  /** Characters of all that was recorded. */
+  #characters = 0
 
   constructor(claim: Claim, workflow: Workflow, support: RunSupport<Run>) {
     this.claim = claim
@@ -45,6 +48,20 @@ export class Run implements ReplayListener, OpenRun {
     this.support = support
     if (claim.compensating !== undefined) this.compensations = new Compensations(claim.steps)
     this.replay = new Replay(claim.steps, this)
+  }
+
+  /**
+   * Before it begins: what was recorded was read.
+   * @param steps in the order of their indexes
+   * @param input JSON text, of one that the claim did not hand over
+   * @param characters of the steps, as JSON text
+   */
+  resume(steps: Recorded[], input: string | undefined, characters: number): void {
+    this.claim.steps = steps
+    if (input !== undefined) this.claim.input = JSON.parse(input)
+    this.#characters = characters
+    if (this.claim.compensating !== undefined) this.compensations = new Compensations(steps)
+    this.replay = new Replay(steps, this)
   }
 
   /** Steps that have failed; most runs have none. */
@@ -199,12 +216,18 @@ export class Run implements ReplayListener, OpenRun {
     if (this.#failure !== undefined) throw this.#failure
   }
 
+  get failure(): PermanentError | undefined {
+    return this.#failure
+  }
+
   get isStopped(): boolean {
     return this.#stopped !== undefined
   }
 
   note(checkpoint: Checkpoint): void {
     this.pending.push(checkpoint)
+    this.#characters += (checkpoint.output?.length ?? 0) + (checkpoint.error?.length ?? 0)
+    if (this.#characters > this.support.resultsLimit) this.fail(tooMuch(this.claim.executionId, this.#characters, this.support.resultsLimit))
     this.support.noteCheckpoint(this)
   }
 }

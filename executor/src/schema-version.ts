@@ -2,10 +2,8 @@
 import { z } from 'zod'
 import { sqlState } from './database-errors.js'
 import { SchemaVersionError } from './errors.js'
-import type { Queryable } from './protocol.js'
+import { type Queryable, SPOKEN } from './protocol.js'
 
-/** The version of the SQL API that protocol.ts speaks. */
-const SPOKEN = 3
 
 const answer = z.object({ current: z.int(), oldest_supported: z.int() })
 const UNDEFINED_FUNCTION = '42883'

@@ -14,7 +14,7 @@ const idle = workflow({ name: 'idle', input: z.object({}) }, () => undefined)
 const unused = (): never => {
   throw new Error('these runs are not run')
 }
-const support: RunSupport<Run> = { makeDurable: unused, noteCheckpoint: unused, beginWaits: unused, connect: unused, checkpoint: unused, stepFate: unused, recordCompensation: unused, noteProgress: unused, log: unused, describe: String, redact: String }
+const support: RunSupport<Run> = { makeDurable: unused, noteCheckpoint: unused, beginWaits: unused, connect: unused, checkpoint: unused, stepFate: unused, recordCompensation: unused, noteProgress: unused, log: unused, resultsLimit: Infinity, describe: String, redact: String }
 
 function run(...pending: string[]): Run {
   const made = new Run(

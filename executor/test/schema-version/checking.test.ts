@@ -17,17 +17,17 @@ afterEach(() => serve(1, 1))
 
 describe('a database', () => {
   test.each([
-    [3, 3],
-    [4, 3],
-    [3, 1],
+    [4, 4],
+    [5, 4],
+    [4, 1],
   ])('that serves the SQL API from version %s back to %s is good', async (current, oldest) => {
     await serve(current, oldest)
     await checkSchemaVersion(database.pool)
   })
 
   test.each([
-    ['SCHEMA_NEWER', 5, 4, /serves versions 4 to 5 .* speaks 3: upgrade durable-execution-worker/],
-    ['SCHEMA_OLDER', 2, 1, /serves version 2 .* speaks 3: run `fw migrate`/],
+    ['SCHEMA_NEWER', 6, 5, /serves versions 5 to 6 .* speaks 4: upgrade durable-execution-worker/],
+    ['SCHEMA_OLDER', 3, 1, /serves version 3 .* speaks 4: run `fw migrate`/],
   ])('%s, with versions %s and %s, is refused before the executor registers, and told what to do', async (code, current, oldest, message) => {
     await serve(current, oldest)
     const executor = database.executor(nothing)

@@ -24,6 +24,11 @@ begin
       message = format('no executor has ever registered workflow %L', v_unknown),
       detail = 'No child was created.', hint = 'Start an executor that runs it before it is invoked.';
   end if;
+  if pg_column_size(p_inputs) > 10000 then
+    perform public.fw_check_size('input_limit', c.input_limit, format('the input of workflow %L, which step %L invokes', w.name, w.step), w.input)
+    from unnest(p_steps, p_workflows, p_inputs) as w (step, name, input) cross join public.fw_worker_config c
+    where w.name is not null;
+  end if;
   -- Only waits that are new got the ids given here.
   v_parents := array(
     select distinct s.execution_id from unnest(p_ids, p_parent_ids, p_steps) as w (child, parent, step)

@@ -1,8 +1,8 @@
 create or replace function public.fw_claim_batches(
-  p_executor_id uuid, p_room integer, p_organizations uuid[] default '{}'
+  p_executor_id uuid, p_room integer, p_organizations uuid[] default '{}', p_apart boolean default false
 ) returns table (
   batch_id uuid, organization_id uuid, lease_seconds integer, execution_id uuid, workflow_name text, workflow_version text,
-  attempt integer, input jsonb, steps jsonb, compensating jsonb
+  attempt integer, input jsonb, steps jsonb, compensating jsonb, is_resuming boolean
 )
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -11,9 +11,12 @@ as $$
 declare
   c_most_rescans constant integer := 8;
   c_rescan_pause constant interval := '20 ms';
+  c_newest_with_steps constant integer := 3;   -- version of the SQL API that an executor speaks
   v_executor record;
+  v_with_steps boolean;
   v_room integer := p_room;
   v_cursor text;
+  v_next text;
   v_hints uuid[] := coalesce(p_organizations, '{}');
   v_rescan boolean;
   v_walk_started timestamptz;
@@ -21,7 +24,6 @@ declare
   v_live_workflows text[];
   v_organizations uuid[];
   v_floors timestamptz[];   -- NULL: where the last claims ended
-  v_strays text[];
   v_is_all boolean;
   v_first uuid;             -- the organization that the first rescan began with
   v_is_round boolean;       -- every organization has had its turn
@@ -52,6 +54,7 @@ begin
     return;
   end if;
   v_live_workflows := case when v_executor.is_mixed then public.fw_live_workflows() else v_executor.workflows end;
+  v_with_steps := v_executor.api_version <= c_newest_with_steps;
   v_cursor := v_executor.claim_cursor;
   -- A rescan walks over every organization with waiting work, from its oldest message. It may meet many dead index entries
   -- while another transaction holds the xmin horizon, so it is spaced by 20 times what it cost while known organizations
@@ -65,7 +68,7 @@ begin
       v_organizations := v_hints;
       v_is_round := true;
     else
-      select n.organizations, n.floors, n.strays, n.is_all into v_organizations, v_floors, v_strays, v_is_all
+      select n.organizations, n.floors, n.is_all, n.cursor into v_organizations, v_floors, v_is_all, v_next
       from public.fw_next_organizations(v_cursor, v_room, v_rescan) n;
       v_walk := clock_timestamp() - v_walk_started;
       v_is_round := v_is_all;
@@ -75,8 +78,13 @@ begin
       end if;
     end if;
     if cardinality(v_organizations) > 0 then
-      return query select * from public.fw_claim_organizations(
-        p_executor_id, v_executor.workflows, v_live_workflows, v_organizations, v_floors, v_room, v_is_round and v_room = p_room);
+      if p_apart then
+        return query select * from public.fw_claim_apart(
+          p_executor_id, v_executor.workflows, v_live_workflows, v_organizations, v_floors, v_room, v_with_steps);
+      else
+        return query select * from public.fw_claim_organizations(
+          p_executor_id, v_executor.workflows, v_live_workflows, v_organizations, v_floors, v_room, v_is_round and v_room = p_room, v_with_steps);
+      end if;
       get diagnostics v_claimed = row_count;
       v_room := v_room - v_claimed;
     end if;
@@ -87,12 +95,10 @@ begin
       v_rescan := v_claimed > 0;
       continue;
     end if;
-    if cardinality(v_organizations) > 0 then
-      v_cursor := v_organizations[cardinality(v_organizations)]::text;
-    end if;
+    v_cursor := v_next;
     if v_rescan then
       if v_rescans = 0 then
-        v_void := public.fw_settle_strays(v_strays);
+        v_executor.stray_cursor := public.fw_settle_strays(v_executor.stray_cursor);
       end if;
       v_executor.rescanned_at := clock_timestamp();
       v_executor.rescan_cost := v_walk;
@@ -100,7 +106,7 @@ begin
       -- Again while there are organizations left: those seen may have had less than a batch each, or be served by another
       -- claim. Also after one that brought nothing though messages were visible: these have been settled, so some may be
       -- claimed now.
-      exit when cardinality(v_organizations) = 0 or v_rescans = c_most_rescans or (v_is_round and (v_claimed > 0 or v_settled));
+      exit when (v_is_all and cardinality(v_organizations) = 0) or v_rescans = c_most_rescans or (v_is_round and (v_claimed > 0 or v_settled));
       v_settled := v_claimed = 0 and v_is_round;
       continue;
     end if;
@@ -114,10 +120,10 @@ begin
     or v_executor.last_seen_at < public.fw_now() - interval '1 second'
   then
     update public.fw_executors x set last_seen_at = public.fw_now(), wants_work = v_room > 0, claim_cursor = v_cursor,
-      rescanned_at = v_executor.rescanned_at, rescan_cost = v_executor.rescan_cost
+      rescanned_at = v_executor.rescanned_at, rescan_cost = v_executor.rescan_cost, stray_cursor = v_executor.stray_cursor
     where x.id = p_executor_id;
   end if;
 end
 $$;
-comment on function public.fw_claim_batches(uuid, integer, uuid[]) is
-  'Claims up to p_room executions for an executor, a batch for each organization in turn, and hands them over: one row an execution, with its batch (the fencing token), its attempt, the steps that earlier attempts completed, and whether those are to be compensated. p_organizations are those that a NOTIFY has named.';
+comment on function public.fw_claim_batches(uuid, integer, uuid[], boolean) is
+  'Claims up to p_room executions for an executor, a batch for each organization in turn, and hands them over: one row an execution, with its batch (the fencing token), its attempt, its input, and whether it is to be compensated. Where is_resuming is true, fw_read_recorded has what was recorded of it, and an input that is too large to be handed over here. (Executors of older versions are handed all of it; steps is NULL for others.) p_organizations are those that a NOTIFY has named. p_apart is for the call after one that failed with an error of its data: what fails then is set aside alone.';

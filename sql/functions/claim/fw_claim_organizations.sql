@@ -1,9 +1,9 @@
 create or replace function public.fw_claim_organizations(
   p_executor_id uuid, p_workflows text[], p_live_workflows text[], p_organizations uuid[], p_floors timestamptz[], p_room integer,
-  p_wait boolean
+  p_wait boolean, p_with_steps boolean
 ) returns table (
   batch_id uuid, organization_id uuid, lease_seconds integer, execution_id uuid, workflow_name text, workflow_version text,
-  attempt integer, input jsonb, steps jsonb, compensating jsonb
+  attempt integer, input jsonb, steps jsonb, compensating jsonb, is_resuming boolean
 )
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -53,7 +53,10 @@ begin
   cross join lateral (
     select q.*, row_number() over () as place
     from (
-      select q.msg_id, q.vt, q.message ->> 'execution_id' as execution_id, q.message ->> 'attempt' as attempt
+      select q.msg_id, q.vt,
+        -- What is large is no message of ours, and is not looked into.
+        case when pg_column_size(q.message) <= 32768 then q.message ->> 'execution_id' end as execution_id,
+        case when pg_column_size(q.message) <= 32768 then left(q.message ->> 'attempt', 20) end as attempt
       from pgmq.q_workflow_execution_queue q
       where (q.message ->> 'organization_id') collate "C" = o.organization_id::text and q.vt <= v_now
         and q.vt >= o.floor
@@ -77,7 +80,9 @@ begin
       and e.status in ('queued', 'retry_pending', 'waiting') and e.workflow_name = any (p_workflows)
       and (e.retry_count + 1)::text = p.attempt
     returning p.batch_id, e.organization_id, v_places.leases[p.position], e.id, e.workflow_name, e.workflow_version, e.retry_count + 1,
-      e.input, case when e.started_at <> v_now then public.fw_resume_steps(e.id) end, e.compensating;
+      case when p_with_steps then e.input else public.fw_if_small(e.input) end,
+      case when p_with_steps and e.started_at <> v_now then public.fw_resume_steps(e.id) end, e.compensating,
+      not p_with_steps and case when e.started_at <> v_now and public.fw_end_waits(e.id) then true else public.fw_if_small(e.input) is null end;
   get diagnostics v_claimed = row_count;
 
   -- All that was picked, unless some of it could not simply run.
@@ -164,5 +169,5 @@ begin
   end if;
 end
 $$;
-comment on function public.fw_claim_organizations(uuid, text[], text[], uuid[], timestamptz[], integer, boolean) is
-  'Internal: claims visible messages of these organizations, a batch each in turn up to p_room, and marks their executions as running. Starts at the floors given, or where there are none at those that the last claims have left. p_live_workflows are those that any live executor knows. p_wait: the caller holds no lock yet, so an organization may be waited for.';
+comment on function public.fw_claim_organizations(uuid, text[], text[], uuid[], timestamptz[], integer, boolean, boolean) is
+  'Internal: claims visible messages of these organizations, a batch each in turn up to p_room, and marks their executions as running. Starts at the floors given, or where there are none at those that the last claims have left. p_live_workflows are those that any live executor knows. p_wait: the caller holds no lock yet, so an organization may be waited for. p_with_steps: for an executor of an older version, to which all that was recorded is handed over; otherwise is_resuming says that fw_read_recorded has what was recorded, or a large input.';

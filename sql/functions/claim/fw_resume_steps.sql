@@ -5,65 +5,12 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set jit = off
 as $$
-declare
-  -- It is undone: what the handler has not seen by now it does not see any more.
-  v_is_compensating constant boolean := exists (select from public.fw_workflow_executions e where e.id = p_execution_id and e.compensating is not null);
-  v_void text;
 begin
-  -- The caller holds the lock of the message, as an event that arrives would have to: a wait whose time is up has ended here
-  -- and now, and no later event changes that.
-  update public.fw_execution_steps s set
-    status = case when s.event_key is null then public.fw_step_status 'completed' else 'skipped' end, completed_at = public.fw_now()
-  where s.execution_id = p_execution_id and s.status = 'waiting' and s.wake_at <= public.fw_now();
-  -- The run that begins sees these waits over for the first time: from now on they have their place, after all that was seen
-  -- before, in the order in which they were over. A map has been seen when all of it is over.
-  update public.fw_execution_steps s set seen_order = case when s.seen_order = -1 then -2 - n.seen_order else n.seen_order end
-  from (
-    select w.node_id, row_number() over (order by w.over_at, w.step_index) + (
-      select max(case when known.asked is not null and known.seen_order is null and (known.wake_at is not null or known.event_key is not null or known.child_id is not null)
-        then -1 else coalesce(greatest(known.seen_order, -2 - known.seen_order), known.step_index) end)
-      from public.fw_execution_steps known where known.execution_id = p_execution_id) as seen_order
-    from (
-      select s.node_id, s.step_index,
-        case when s.status = 'skipped' or (s.event_key is null and s.child_id is null) then s.wake_at else s.completed_at end as over_at
-      from public.fw_execution_steps s
-      where not v_is_compensating and s.execution_id = p_execution_id and s.asked is not null and coalesce(s.seen_order, -1) = -1 and s.status in ('completed', 'skipped', 'failed')
-        and (s.wake_at is not null or s.event_key is not null or s.child_id is not null)
-        and (s.wait_group is null or not exists (
-          select from public.fw_execution_steps other
-          where other.execution_id = p_execution_id and other.wait_group = s.wait_group and other.status = 'waiting'))
-    ) w
-  ) n
-  where s.execution_id = p_execution_id and s.node_id = n.node_id;
-  if found then
-    -- What the run does follows from this order, so it must not be lost in a crash; a claim otherwise may.
-    v_void := set_config('synchronous_commit', 'on', true);
+  if not public.fw_end_waits(p_execution_id) then
+    return null;
   end if;
-  return (
-    select jsonb_agg(jsonb_build_object('name', s.node_id, 'index', s.step_index, 'output', s.output_data)
-      || case when s.asked is null and s.asked_order is null and s.seen_order is null and s.output_data is not null and s.status = 'completed'
-          and s.wake_at is null and s.event_key is null and s.child_id is null and s.is_compensable is null then '{}'
-        else jsonb_strip_nulls(jsonb_build_object('asked', s.asked, 'asked_order', s.asked_order, 'order', s.seen_order, 'group', s.wait_group,
-            'waiting', case when s.status = 'waiting' then true end,
-            'wait', case when s.asked is null and (s.wake_at is not null or s.event_key is not null or s.child_id is not null) then true end,
-            'nothing', case when s.output_data is null then true end, 'timed_out', case when s.status = 'skipped' then true end,
-            'compensable', s.is_compensable, 'compensated', case when s.status = 'compensated' then true end,
-            'child', case when s.status = 'failed' and s.child_id is not null then jsonb_build_object(
-              'id', s.child_id, 'status', coalesce(c.status, 'failed'), 'error', s.error_message, 'category', c.error_category) end))
-          || case when s.status = 'failed' and s.child_id is null then jsonb_build_object('error', s.error) else '{}' end end
-      order by s.step_index)
-    from public.fw_execution_steps s
-    left join public.fw_workflow_executions c on s.status = 'failed' and c.id = s.child_id
-    where s.execution_id = p_execution_id and (s.status in ('completed', 'skipped', 'failed', 'compensated') or (s.status = 'waiting' and s.asked is not null))
-      and (s.status <> 'failed' or s.child_id is not null or s.error is not null)
-      -- Of a map that is not over yet.
-      and (s.wait_group is null or s.asked is null or coalesce(s.seen_order, -1) <> -1)
-      and (not v_is_compensating or (s.wake_at is null and s.event_key is null and s.child_id is null) or s.seen_order is not null
-        -- Executors of older versions have not recorded what was seen: what was not given up may have been.
-        or (s.asked is null and (s.status <> 'skipped' or (s.event_key is not null and s.wake_at <= s.completed_at)) and not exists (
-          select from public.fw_execution_steps other
-          where other.execution_id = p_execution_id and other.wait_group = s.wait_group and other.status = 'skipped'))));
+  return (select jsonb_agg(r.step order by r.step_index) from public.fw_recorded_steps r where r.execution_id = p_execution_id);
 end
 $$;
 comment on function public.fw_resume_steps(uuid) is
-  'Internal: what a claimed execution resumes from: a JSON array of {"name", "index", "output"} of its steps, or NULL for none. Where they apply: "asked" and "asked_order", "order" (seen_order), "nothing" (it gave no value), "waiting" (it goes on), "wait" (of an older version), "timed_out", "error" (as the handler has seen it), "child" (of a child that has failed: its id, status, error and category), "group" (its map), "compensable", "compensated". Of an execution that is undone only what the handler has seen. Ends its waits whose time is up, and gives waits that are over their place in the order.';
+  'Internal: for executors of older versions, to whom a claim hands over all that was recorded: ends waits as fw_end_waits does, and returns the steps of fw_recorded_steps as a JSON array, or NULL for none.';

@@ -1,7 +1,7 @@
 create or replace function public.fw_take_batch(p_executor_id uuid, p_batch_id uuid)
 returns table (
   batch_id uuid, organization_id uuid, lease_seconds integer, execution_id uuid, workflow_name text, workflow_version text,
-  attempt integer, input jsonb, steps jsonb, compensating jsonb
+  attempt integer, input jsonb, steps jsonb, compensating jsonb, is_resuming boolean
 )
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -12,9 +12,11 @@ as $$
 #variable_conflict use_column
 declare
   v_run public.fw_worker_runs;
+  c_newest_with_steps constant integer := 3;   -- version of the SQL API that the executor speaks
   v_is_paused boolean;
+  v_with_steps boolean;
 begin
-  select x.is_paused into v_is_paused from public.fw_executors x where x.id = p_executor_id and x.stopped_at is null;
+  select x.is_paused, x.api_version <= c_newest_with_steps into v_is_paused, v_with_steps from public.fw_executors x where x.id = p_executor_id and x.stopped_at is null;
   if not found then
     raise exception using errcode = 'FW002',
       message = format('executor %s is not registered, or has stopped', p_executor_id),
@@ -35,7 +37,9 @@ begin
   -- Every message of a batch that no one has taken becomes visible when its lease ends, and at no other time.
   return query
     select e.batch_id, e.organization_id, v_run.lease_seconds, e.id, e.workflow_name, e.workflow_version, e.retry_count + 1,
-      e.input, public.fw_resume_steps(e.id), e.compensating
+      case when v_with_steps then e.input else public.fw_if_small(e.input) end,
+      case when v_with_steps then public.fw_resume_steps(e.id) end, e.compensating,
+      not v_with_steps and case when public.fw_end_waits(e.id) then true else public.fw_if_small(e.input) is null end
     from pgmq.q_workflow_execution_queue q
     join public.fw_workflow_executions e on e.id = public.fw_to_uuid(q.message ->> 'execution_id')
     where (q.message ->> 'organization_id') collate "C" = v_run.organization_id::text and q.vt = v_run.lease_expires_at

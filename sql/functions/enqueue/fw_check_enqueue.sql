@@ -1,5 +1,6 @@
 create or replace function public.fw_check_enqueue(
-  p_workflow text, p_inputs jsonb[], p_organization_id uuid, p_idempotency_keys text[], p_delay interval
+  p_workflow text, p_inputs jsonb[], p_organization_id uuid, p_idempotency_keys text[], p_delay interval, p_metadata jsonb,
+  p_workflow_version text
 ) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -35,6 +36,12 @@ begin
     raise invalid_parameter_value using
       message = 'an idempotency key has a length outside 1 to 500 characters', hint = 'Pass NULL for no key.';
   end if;
+  -- So small that no limit is reached.
+  if pg_column_size(p_inputs) > 100 and (pg_column_size(p_inputs) > 1000000 or cardinality(p_inputs) > 1 or octet_length(p_inputs[1]::text) > 10000)
+    or p_metadata is not null or p_workflow_version is not null
+  then
+    perform public.fw_check_enqueue_sizes(p_workflow, p_inputs, p_metadata, p_workflow_version);
+  end if;
   -- Compared as dates: as intervals a year has 360 days. The day more is for those who count a year as 365.25.
   if p_delay is null or p_delay < interval '0' or public.fw_now() + p_delay > public.fw_now() + interval '100 years 1 day' then
     raise invalid_parameter_value using
@@ -42,5 +49,5 @@ begin
   end if;
 end
 $$;
-comment on function public.fw_check_enqueue(text, jsonb[], uuid, text[], interval) is
+comment on function public.fw_check_enqueue(text, jsonb[], uuid, text[], interval, jsonb, text) is
   'Internal: refuses arguments of an enqueue that no execution could be made from, naming the argument and the limit.';

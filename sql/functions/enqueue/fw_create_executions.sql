@@ -23,7 +23,7 @@ declare
   v_void text;
 begin
   -- Called by assignment: cheaper than PERFORM, and an enqueue of one is short enough to show it.
-  v_void := public.fw_check_enqueue(p_workflow, p_inputs, p_organization_id, p_idempotency_keys, p_delay);
+  v_void := public.fw_check_enqueue(p_workflow, p_inputs, p_organization_id, p_idempotency_keys, p_delay, p_metadata, p_workflow_version);
   select exists (select from public.fw_module_settings s where s.organization_id = p_organization_id),
     p_delay <= interval '0' and exists (select from public.fw_waiting_executors)
   into v_is_known, v_is_wanted;

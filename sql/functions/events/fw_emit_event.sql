@@ -6,18 +6,14 @@ set enable_seqscan = off
 set jit = off
 as $$
 declare
-  c_largest constant integer := 1048576;
   v_id constant uuid := public.fw_uuid();
 begin
   if p_organization_id is null then
     raise not_null_violation using message = 'p_organization_id must not be NULL', hint = 'Pass the uuid of the organization; no event was emitted.';
   end if;
   perform public.fw_check_event_key(p_key);
-  if octet_length(p_payload::text) > c_largest then
-    raise program_limit_exceeded using
-      message = format('the payload of event %L has %s bytes', p_key, octet_length(p_payload::text)),
-      detail = format('Allowed are %s. No event was emitted.', c_largest),
-      hint = 'Store it somewhere and emit where it is.';
+  if pg_column_size(p_payload) > 10000 or octet_length(p_payload::text) > 10000 then
+    perform public.fw_check_size('result_limit', c.result_limit, format('the payload of event %L', p_key), p_payload) from public.fw_worker_config c;
   end if;
   -- Those who wait receive it when this transaction commits: see fw_hand_over_event.
   insert into public.fw_events (id, organization_id, key, payload, expires_at)

@@ -1,9 +1,10 @@
-create or replace function public.fw_register_executor(p_name text, p_workflows jsonb) returns uuid
+create or replace function public.fw_register_executor(p_name text, p_workflows jsonb, p_api_version integer default 3) returns uuid
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_id constant uuid := public.fw_uuid();
+  v_longest integer;
 begin
   if p_workflows is null or jsonb_typeof(p_workflows) <> 'array' or jsonb_array_length(p_workflows) = 0 then
     raise invalid_parameter_value using
@@ -24,6 +25,10 @@ begin
       message = 'a workflow has a name, a retry policy or a timeout out of range',
       detail = 'Allowed are names of 1 to 200 characters, max_attempts 1 to 100, backoff_factor 1 to 100, times of 0 or more, timeout_minutes 1 to 1440, on_timeout fail, cancel or escalate, warn_percent 50 to 99.',
       hint = 'No executor was registered.';
+  end if;
+  select c.executor_name_limit into v_longest from public.fw_worker_config c;
+  if length(p_name) > v_longest then
+    perform public.fw_refuse('executor_name_limit', 'the name of the executor', length(p_name), v_longest, 'characters');
   end if;
   insert into public.fw_workflows as w
     (name, max_attempts, backoff_initial_ms, backoff_factor, backoff_max_ms, timeout_minutes, on_timeout, warn_percent, compensate_on_timeout)
@@ -49,11 +54,11 @@ begin
     and not exists (select from public.fw_worker_runs r where r.executor_id = x.id and r.finished_at is null);
   -- It does not want work before its first claim, for it may not listen yet: a batch that a tick offered to it now would
   -- stay hidden until the next tick.
-  insert into public.fw_executors (id, name, workflows, is_paused)
+  insert into public.fw_executors (id, name, workflows, is_paused, api_version)
   values (v_id, coalesce(p_name, ''), array(select distinct item ->> 'name' from jsonb_array_elements(p_workflows) as item order by 1),
-    public.fw_is_paused());
+    public.fw_is_paused(), p_api_version);
   return v_id;
 end
 $$;
-comment on function public.fw_register_executor(text, jsonb) is
-  'Makes an executor known and returns its id for every later call. p_workflows is a JSON array of {"name", "max_attempts", "backoff_initial_ms", "backoff_factor", "backoff_max_ms", "timeout_minutes", "on_timeout", "warn_percent", "compensate_on_timeout"}; what is left out is 5, 1000, 2, 300000; the last four stay as they were, at first 60, fail, 80, true.';
+comment on function public.fw_register_executor(text, jsonb, integer) is
+  'Makes an executor known and returns its id for every later call. p_workflows is a JSON array of {"name", "max_attempts", "backoff_initial_ms", "backoff_factor", "backoff_max_ms", "timeout_minutes", "on_timeout", "warn_percent", "compensate_on_timeout"}; what is left out is 5, 1000, 2, 300000; the last four stay as they were, at first 60, fail, 80, true. p_api_version is the version of the SQL API that it speaks: to those of version 3 a claim hands over recorded steps.';

@@ -8,6 +8,9 @@ as $$
 declare
   v_execution public.fw_workflow_executions;
 begin
+  if pg_column_size(p_output) > 150000 or p_step_index >= 63 then
+    perform public.fw_check_report(array[p_execution_id], null, array[1], array[p_name], array[p_step_index], array[p_output]);
+  end if;
   if cardinality(public.fw_lock_leases(p_executor_id, array[p_batch_id])) = 1 then
     select * into v_execution from public.fw_workflow_executions e
     where e.id = p_execution_id and e.batch_id = p_batch_id and e.status = 'running';

@@ -26,6 +26,10 @@ declare
   v_closed uuid[];
   v_void text;
 begin
+  -- So small, and so few, that no limit is reached.
+  if pg_column_size(p_outputs) > 150000 or pg_column_size(p_step_outputs) > 150000 or 63 <= any (p_step_indexes) then
+    perform public.fw_check_report(p_execution_ids, p_outputs, p_step_items, p_step_names, p_step_indexes, p_step_outputs);
+  end if;
   v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
   -- While the batch is locked nobody else ends the run of its executions, so what is read here stays true.
   select array_agg(e.retry_count + 1 order by i.item), array_agg(e.organization_id order by i.item),

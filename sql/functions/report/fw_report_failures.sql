@@ -13,7 +13,12 @@ declare
   v_items integer[];
   v_attempts integer[];
   v_closed uuid[];
+  v_errors text[];
+  v_longest integer;
 begin
+  select c.error_limit into v_longest from public.fw_worker_config c;
+  -- An executor has ended what it has cut with one more character, which says so.
+  v_errors := array(select left(error, v_longest + 1) from unnest(p_errors) with ordinality as f (error, place) order by place);
   v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
   select array_agg(n.id), array_agg(n.item), array_agg(n.attempt) into v_ids, v_items, v_attempts
   from (
@@ -28,7 +33,7 @@ begin
     return query
       with ended as materialized (
         select f.* from public.fw_fail_attempts(v_ids,
-          array(select p_errors[item] from unnest(v_items) as item), array(select p_categories[item] from unnest(v_items) as item),
+          array(select v_errors[item] from unnest(v_items) as item), array(select p_categories[item] from unnest(v_items) as item),
           array(select p_permanent[item] from unnest(v_items) as item), array(select p_delays_ms[item] from unnest(v_items) as item)) f
       ), tally as (
         select e.batch_id, count(*) as total, count(*) filter (where e.outcome = 'failed') as dead from ended e group by e.batch_id
@@ -40,7 +45,7 @@ begin
       )
       select v_items[array_position(v_ids, e.execution_id)], e.outcome, ceil(extract(epoch from e.retry_at - public.fw_now()) * 1000)::bigint from ended e;
     perform public.fw_record_failed_attempts(v_ids, v_attempts,
-      array(select p_errors[item] from unnest(v_items) as item), array(select p_categories[item] from unnest(v_items) as item),
+      array(select v_errors[item] from unnest(v_items) as item), array(select p_categories[item] from unnest(v_items) as item),
       array(select p_permanent[item] from unnest(v_items) as item), array(select p_steps[item] from unnest(v_items) as item),
       array(select p_stacks[item] from unnest(v_items) as item));
     v_closed := array(select distinct r.organization_id from public.fw_worker_runs r where r.id = any (v_batches) and r.finished_at is not null);
@@ -53,4 +58,4 @@ begin
 end
 $$;
 comment on function public.fw_report_failures(uuid, uuid[], uuid[], text[], text[], boolean[], bigint[], text[], text[]) is
-  'Reports failed attempts, a place in each array for each execution: error, category, whether it is permanent, and optionally the delay in milliseconds before the next attempt instead of the backoff, the step that the error came from, and its stack. Returns what became of each, by its place (1-based): retry_pending (and in how many milliseconds), failed (dead-lettered), or fenced (refused: the batch has lost its lease; nothing was written).';
+  'Reports failed attempts, a place in each array for each execution: error, category, whether it is permanent, and optionally the delay in milliseconds before the next attempt instead of the backoff, the step that the error came from, and its stack. Returns what became of each, by its place (1-based): retry_pending (and in how many milliseconds), failed (dead-lettered), or fenced (refused: the batch has lost its lease; nothing was written). The error is cut to error_limit of fw_worker_config.';

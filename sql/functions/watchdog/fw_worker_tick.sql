@@ -10,6 +10,8 @@ as $$
 #variable_conflict use_column
 declare
   c_most_batches constant integer := 1000;
+  c_most_keys constant integer := 1000;
+  c_most_strays constant integer := 2000;
   v_job constant timestamptz := public.fw_job_started('process-workflow-queue');
   v_correlation constant uuid := public.fw_uuid();
   v_tick bigint;
@@ -19,16 +21,47 @@ declare
   v_reaped uuid[];
   v_lost bigint[];
   v_returned bigint[];
-  v_offered integer;
+  v_offered integer := 0;
+  v_most integer;
+  v_errors text[];
+  v_state text;
+  v_reason text;
 begin
   if v_job is null then
     return;
   end if;
+  -- Each part stands alone: where one fails for the data that it meets, it does less, and the others go on.
   -- First, for it may wait for locks, and nothing is held yet that somebody else waits for.
-  perform public.fw_match_events();
-  select array_agg(r.organization_id), array_agg(r.lost), array_agg(r.returned) into v_reaped, v_lost, v_returned
-  from public.fw_reap_expired_batches(c_most_batches) r;
-  select count(*) into v_offered from public.fw_offer_batches();
+  v_most := c_most_keys;
+  while v_most >= 1 loop
+    begin
+      perform public.fw_match_events(v_most);
+      exit;
+    exception when data_exception or integrity_constraint_violation or program_limit_exceeded or out_of_memory or internal_error or raise_exception then
+      get stacked diagnostics v_state = returned_sqlstate, v_reason = message_text;
+      v_most := v_most / 2;
+      if v_most = 0 then
+        v_errors := v_errors || format('events could not be matched (%s): %s', v_state, left(v_reason, 1000));
+        -- The key at fault is let go, for all others would wait behind it.
+        delete from public.fw_unmatched_keys u where u.id = (select min(first.id) from public.fw_unmatched_keys first);
+      end if;
+    end;
+  end loop;
+  begin
+    select array_agg(r.organization_id), array_agg(r.lost), array_agg(r.returned) into v_reaped, v_lost, v_returned
+    from public.fw_reap_expired_batches(c_most_batches) r;
+  exception when data_exception or integrity_constraint_violation or program_limit_exceeded or out_of_memory or internal_error or raise_exception then
+    get stacked diagnostics v_state = returned_sqlstate, v_reason = message_text;
+    v_errors := v_errors || format('lost leases could not be ended together (%s): %s', v_state, left(v_reason, 1000));
+    perform public.fw_reap_apart(c_most_batches);
+  end;
+  begin
+    perform public.fw_settle_strays('', c_most_keys * 100, c_most_strays);
+    select count(*) into v_offered from public.fw_offer_batches();
+  exception when data_exception or integrity_constraint_violation or program_limit_exceeded or out_of_memory or internal_error or raise_exception then
+    get stacked diagnostics v_state = returned_sqlstate, v_reason = message_text;
+    v_errors := v_errors || format('work could not be offered (%s): %s', v_state, left(v_reason, 1000));
+  end;
 
   select t.seen, t.started_at into v_last, v_last_at from public.fw_worker_ticks t order by t.id desc limit 1;
   -- A snapshot does not list its own transaction; here it counts as not seen, so what this tick has ended is the next one's.
@@ -44,8 +77,8 @@ begin
     where r.finished_xid >= pg_snapshot_xmax(v_seen) and r.finished_at < v_last_at;
     v_last := v_seen;
   end if;
-  insert into public.fw_worker_ticks (correlation_id, driver, started_at, duration, batches_offered, seen)
-  values (v_correlation, public.fw_job_driver(), v_job, clock_timestamp() - v_job, v_offered, v_seen)
+  insert into public.fw_worker_ticks (correlation_id, driver, started_at, duration, batches_offered, seen, errors)
+  values (v_correlation, public.fw_job_driver(), v_job, clock_timestamp() - v_job, v_offered, v_seen, v_errors)
   returning id into v_tick;
   return query
     with closed as (

@@ -28,6 +28,7 @@ describe('what a claim hands over', () => {
       input: { n: 1 },
       steps: null,
       compensating: null,
+      is_resuming: false,
     })
     expect(await execution(database, id)).toMatchObject({ status: 'running', batch_id: claimed.batch_id, retry_count: 0 })
   })

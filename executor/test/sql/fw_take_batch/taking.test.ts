@@ -36,7 +36,8 @@ describe('taking a batch that was offered', () => {
         attempt: 1,
         input: {},
         steps: null,
-      compensating: null,
+        compensating: null,
+        is_resuming: false,
       })
     }
     expect(await report(database, x, taken)).toEqual([])
