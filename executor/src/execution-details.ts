@@ -57,6 +57,10 @@ const executionSchema = z.object({
 })
 export type Execution = z.infer<typeof executionSchema>
 
+const summarySchema = executionSchema.omit({ input: true, output: true, metadata: true, compensating: true })
+/** What is known of an execution but what may be large: its input, output and metadata. */
+export type ExecutionSummary = z.infer<typeof summarySchema>
+
 const stepSchema = z.object({
   name: z.string(),
   /** Its place in the order in which steps were asked for. */
@@ -137,14 +141,22 @@ async function readRows<Row>(sql: Queryable, schema: z.ZodType<Row>, text: strin
 
 /** @param source a call of a function that returns executions */
 export async function readExecutions(sql: Queryable, source: string, values: unknown[]): Promise<Execution[]> {
-  return await readRows(sql, executionSchema,
-    `select e.id, e.organization_id as "organizationId", e.workflow_name as workflow, e.workflow_version as version, e.status,
-       e.retry_count + 1 as attempt, coalesce(w.max_attempts, 5) as "maxAttempts", e.input, e.output,
-       e.last_error as error, e.error_category as "errorCategory", e.metadata, e.idempotency_key as "idempotencyKey",
+  return await readRows(sql, executionSchema, executionsOf(source, 'e.input, e.output, e.metadata, e.compensating,'), values)
+}
+
+/** As readExecutions, without what may be large: the database does not even read it. */
+export async function readSummaries(sql: Queryable, source: string, values: unknown[]): Promise<ExecutionSummary[]> {
+  return await readRows(sql, summarySchema, executionsOf(source, ''), values)
+}
+
+function executionsOf(source: string, large: string): string {
+  return `select e.id, e.organization_id as "organizationId", e.workflow_name as workflow, e.workflow_version as version, e.status,
+       e.retry_count + 1 as attempt, coalesce(w.max_attempts, 5) as "maxAttempts", ${large}
+       e.last_error as error, e.error_category as "errorCategory", e.idempotency_key as "idempotencyKey",
        e.progress, e.progress_text as "progressText", c.step as "currentStep", c.since as "currentStepSince",
        e.created_at as "createdAt", e.started_at as "startedAt", e.completed_at as "completedAt", e.next_retry_at as "nextRetryAt",
        k.parked_at as "parkedAt", k.reason as "parkedReason",
-       e.deadline_at as "deadlineAt", extract(epoch from e.deadline_left) * 1000 as "deadlineLeftMs", e.compensating,
+       e.deadline_at as "deadlineAt", extract(epoch from e.deadline_left) * 1000 as "deadlineLeftMs",
        e.dlq_msg_id::text as "deadLetterId", e.discarded_at as "discardedAt", e.parent_id as "parentId", e.parent_step as "parentStep",
        e.batch_id as "batchId", x.name as executor
      from ${source} e
@@ -154,9 +166,7 @@ export async function readExecutions(sql: Queryable, source: string, values: unk
      left join public.fw_worker_runs r on r.id = e.batch_id
      left join public.fw_executors x on x.id = r.executor_id
      where e.id is not null
-     order by e.id desc`,
-    values,
-  )
+     order by e.id desc`
 }
 
 /** One execution with its waits; undefined when there is none. */

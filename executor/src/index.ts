@@ -24,7 +24,7 @@ export {
   UsageError,
   WorkerError,
 } from './errors.js'
-export type { AttemptsOptions, ChildExecution, ChildrenOptions, Execution, ExecutionDetails, ExecutionStep, FailedAttempt, StepsOptions } from './execution-details.js'
+export type { AttemptsOptions, ChildExecution, ChildrenOptions, Execution, ExecutionDetails, ExecutionStep, ExecutionSummary, FailedAttempt, StepsOptions } from './execution-details.js'
 export { Executor } from './executor.js'
 export type { ExecutorOptions, ExecutorStats, StopOptions } from './executor-options.js'
 export type { Logger } from './logger.js'

@@ -109,19 +109,19 @@ async function show(id: string, options: DatabaseOptions & { json?: boolean }): 
 
 async function list(options: ListOptions): Promise<void> {
   const { organization, workflow, status, before, limit } = options
-  const found = await withClient(options, (client) =>
-    client.list({
-      limit,
-      ...(organization === undefined ? {} : { organizationId: organization }),
-      ...(workflow === undefined ? {} : { workflow }),
-      ...(status === undefined ? {} : { statuses: status }),
-      ...(before === undefined ? {} : { before }),
-    }),
-  )
+  const filters = {
+    limit,
+    ...(organization === undefined ? {} : { organizationId: organization }),
+    ...(workflow === undefined ? {} : { workflow }),
+    ...(status === undefined ? {} : { statuses: status }),
+    ...(before === undefined ? {} : { before }),
+  }
   if (options.json === true) {
-    for (const each of found) printJson(each)
+    for (const each of await withClient(options, (client) => client.list(filters))) printJson(each)
     return
   }
+  // A table has no room for inputs and outputs, so they are not read.
+  const found = await withClient(options, (client) => client.summaries(filters))
   if (found.length === 0) {
     print('no executions')
     return

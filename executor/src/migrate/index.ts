@@ -1,4 +1,4 @@
-// Brings a database to this version of the package: pgmq, the committed migrations, then functions and cron jobs.
+// Brings a database to this version of the package: pgmq, the committed migrations, then functions, indexes and cron jobs.
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,6 +10,7 @@ import type pg from 'pg'
 import { connectOwn, ownClient } from '../connections.js'
 import { sqlState } from '../database-errors.js'
 import { committedChain, recordedChain, refuseOtherHistory } from './chain.js'
+import { makeIndexes } from './indexes.js'
 import { ensurePgmq } from './pgmq.js'
 import { applySqlFiles, LOCK_TIMEOUT, sqlFiles } from './sql-files.js'
 
@@ -63,6 +64,7 @@ export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
     const jobs = await sqlFiles(packageRoot, 'sql/cron')
     const privileges = await sqlFiles(packageRoot, 'sql/privileges')
     await patiently(log, () => applySqlFiles(client, packageRoot, [...functions, ...jobs, ...privileges]))
+    await makeIndexes(client, packageRoot, log)
     const cronJobs = jobs.length > 0 ? await installCronJobs(client) : 0
     log(`migrations applied: ${applied.length}, functions: ${functions.length}, cron jobs: ${cronJobs}`)
     return { applied, functions: functions.length, cronJobs }

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { ExecutionEndedError, UnknownExecutionError, UsageError } from '../../src/errors.js'
+import { readSummaries } from '../../src/execution-details.js'
+import type { Queryable } from '../../src/protocol.js'
 import { workflow } from '../../src/workflow.js'
 import { executorDatabase, gate, until, untilStatus } from '../support/executor.js'
 import { messages } from '../support/sql.js'
@@ -94,4 +96,19 @@ test('one that waits is made to fail, with a reason; its handler is not called a
   await database.client.emit(organizationId, 'never')
   expect(calls).toBe(1)
   await expect(database.client.fail(randomUUID(), 'it is not there')).rejects.toMatchObject({ code: 'FW003' })
+})
+
+test('summaries are what list gives, but for what may be large, which the database is not asked for', async () => {
+  const organizationId = await database.organization()
+  await database.client.enqueueMany(echo, [{ value: 1 }, { value: 2 }], { organizationId })
+  const large = new Set(['input', 'output', 'metadata', 'compensating'])
+  const full = await database.client.list({ organizationId })
+  expect(await database.client.summaries({ organizationId })).toEqual(full.map((each) => Object.fromEntries(Object.entries(each).filter(([key]) => !large.has(key)))))
+  const asked: string[] = []
+  const query = (config: { text: string }) => {
+    asked.push(config.text)
+    return Promise.resolve({ rows: [] })
+  }
+  await readSummaries({ query } as unknown as Queryable, 'public.fw_list_executions()', [])
+  expect(asked.join()).not.toMatch(/\be\.(input|output|metadata|compensating)\b/)
 })
