@@ -22,6 +22,8 @@ export interface Fuzzed {
   counts: Map<string, number>
   /** How often each SQLSTATE was met; '00000' for success. */
   states: Map<string, number>
+  /** Of errors: by function, SQLSTATE and the words of the message. */
+  kinds: Set<string>
 }
 
 /** The errors that the functions raise themselves, on purpose. All else is an accident. */
@@ -31,7 +33,7 @@ const NO_U0000 = new Set(['22021', '22P05'])
 /** Names of ours that are no use to whoever calls. */
 const INTERNAL = /\bnode_id\b|\boutput_data\b|relation "|column "|constraint "|type "|PL\/pgSQL|\bv_[a-z]/
 const ROUND = 40
-const MOST_PROBLEMS = 20
+const MOST_PROBLEMS = 100
 
 interface Call {
   function: PublicFunction
@@ -46,7 +48,7 @@ export async function fuzz(database: TestDatabase, { seed, calls, only }: FuzzOp
   const bystanders = [await makeParty(database), await makeParty(database)]
   const functions = (await publicFunctions(database)).filter(({ name }) => only === undefined || only.includes(name))
   const plan = shuffled(functions.flatMap((each) => mannersOf(each, calls).map((manner) => ({ each, manner }))), random)
-  const fuzzed: Fuzzed = { problems: [], counts: new Map(), states: new Map() }
+  const fuzzed: Fuzzed = { problems: [], counts: new Map(), states: new Map(), kinds: new Set() }
   const client = new pg.Client({ connectionString: database.url })
   await client.connect()
   try {
@@ -109,7 +111,10 @@ async function make(client: pg.Client, call: Call, fuzzed: Fuzzed): Promise<void
     if (!(error instanceof pg.DatabaseError)) throw error
     state = error.code ?? ''
     const problem = problemOf(error, call)
-    if (problem !== undefined) fuzzed.problems.push(`${problem}: ${error.code ?? ''} ${error.message.slice(0, 300)} (hint: ${error.hint ?? 'none'})\n  ${textOf(call)}\n  ${(error.where ?? '').split('\n')[0] ?? ''}`)
+    // One of a kind is enough.
+    const kind = `${name} ${error.code ?? ''} ${error.message.replace(/'[^']*'|[0-9a-f-]{36}|\d+/g, '…').slice(0, 60)}`
+    if (problem !== undefined && !fuzzed.kinds.has(kind)) fuzzed.problems.push(`${problem}: ${error.code ?? ''} ${error.message.slice(0, 300)} (hint: ${error.hint ?? 'none'})\n  ${textOf(call)}\n  ${(error.where ?? '').split('\n')[0] ?? ''}`)
+    fuzzed.kinds.add(kind)
   }
   fuzzed.states.set(state, (fuzzed.states.get(state) ?? 0) + 1)
 }
@@ -130,7 +135,7 @@ async function lookAround(on: Queryable, targets: readonly Party[], bystanders: 
   await on.query('select public.fw_resume()')
   for (const target of targets) {
     const { organizationId, name, child } = target
-    await on.query('select public.fw_save_worker_settings($1, true, 50, 3600, 40)', [organizationId])
+    await on.query('select public.fw_save_worker_settings($1, true, 50, 600, 40)', [organizationId])
     const live = await on.query('select from public.fw_executors where id = $1 and stopped_at is null', [target.executorId])
     if (live.length === 0) target.executorId = await executor(on, [name, child])
     await enqueue(on, name, organizationId, 6)

@@ -17,7 +17,7 @@ const EVENT = 'approved'
 /** An organization whose work is queued, running, waiting in each way, retried, parked, compensating, and over in each way. */
 export async function makeParty(on: Queryable): Promise<Party> {
   const [name, child] = [workflow(), workflow()]
-  const organizationId = await organization(on, { batchSize: 50, concurrency: 40, visibilityTimeout: 3600 })
+  const organizationId = await organization(on, { batchSize: 50, concurrency: 40, visibilityTimeout: 600 })
   const executorId = await executor(on, [name, child], POLICY)
   const roles = new Map<string, string>()
   const take = async (role: string) => {
