@@ -98,7 +98,7 @@ export async function finish(on: Queryable, party: Party): Promise<Record<string
 export async function stateOf(on: Queryable, { organizationId, roles }: Party): Promise<Record<string, unknown>> {
   const rows = await on.query<{ id: string; state: unknown }>(
     `select e.id, jsonb_build_object('status', e.status, 'attempt', e.retry_count, 'output', e.output, 'error', e.last_error, 'category', e.error_category,
-       'is_discarded', e.status <> 'failed' and e.discarded_at is not null, 'progress', e.progress, 'metadata', e.metadata, 'key', e.idempotency_key, 'input', e.input,
+       'progress', e.progress, 'metadata', e.metadata, 'key', e.idempotency_key, 'input', e.input,
        'steps', (select jsonb_agg(jsonb_build_array(s.node_id, s.status, s.output_data, s.error_message) order by s.step_index, s.node_id)
          from public.fw_execution_steps s where s.execution_id = e.id),
        'attempts', (select count(*) from public.fw_failed_attempts a where a.execution_id = e.id)) as state

@@ -10,11 +10,12 @@ as $$
 #variable_conflict use_column
 declare
   c_most_rescans constant integer := 8;
+  c_most_room constant integer := 1000000;
   c_rescan_pause constant interval := '20 ms';
   c_newest_with_steps constant integer := 3;   -- version of the SQL API that an executor speaks
   v_executor record;
   v_with_steps boolean;
-  v_room integer := p_room;
+  v_room integer;
   v_cursor text;
   v_next text;
   v_hints uuid[] := coalesce(p_organizations, '{}');
@@ -36,6 +37,8 @@ begin
     raise invalid_parameter_value using
       message = format('the room is %s', coalesce(p_room::text, 'NULL')), hint = 'Pass how many executions the executor can take, 0 for none.';
   end if;
+  p_room := least(p_room, c_most_room);
+  v_room := p_room;
   -- A claim that a crash loses is a claim that never was, so it need not wait for the disk.
   v_void := set_config('synchronous_commit', 'off', true);
   select x.*, exists (

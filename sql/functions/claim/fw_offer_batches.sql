@@ -4,10 +4,13 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   c_most_tries constant integer := 10;
+  c_most_room constant integer := 1000000;
   v_next record;
   v_workflows constant text[] := public.fw_live_workflows();
   v_after text;
 begin
+  perform public.fw_check_count('p_room', p_room);
+  p_room := least(p_room, c_most_room);
   -- What is offered is hidden from claims, so nothing is offered unless somebody has room to take it.
   if public.fw_is_paused() or not exists (select from public.fw_waiting_executors) then
     return;

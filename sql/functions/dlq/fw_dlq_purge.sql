@@ -10,7 +10,7 @@ begin
       message = format('the age %s is not an age', coalesce(p_older_than::text, 'NULL')),
       hint = 'Pass an interval of 0 or more; nothing was purged.';
   end if;
-  delete from pgmq.q_workflow_dlq d where d.enqueued_at < public.fw_now() - p_older_than;
+  delete from pgmq.q_workflow_dlq d where d.enqueued_at < public.fw_now() - least(p_older_than, interval '1000 years');
   get diagnostics v_purged = row_count;
   return v_purged;
 end

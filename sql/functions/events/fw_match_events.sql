@@ -15,6 +15,7 @@ declare
   v_organization uuid;
   v_received bigint;
 begin
+  perform public.fw_check_count('p_most', p_most);
   -- In such a transaction this look could miss somebody too. The keys are left to those who look with a new snapshot.
   if current_setting('transaction_isolation') in ('repeatable read', 'serializable') then
     return 0;

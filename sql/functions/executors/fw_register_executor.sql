@@ -6,25 +6,11 @@ declare
   v_id constant uuid := public.fw_uuid();
   v_longest integer;
 begin
-  if p_workflows is null or jsonb_typeof(p_workflows) <> 'array' or jsonb_array_length(p_workflows) = 0 then
-    raise invalid_parameter_value using
-      message = 'an executor must register at least one workflow',
-      hint = 'Pass a JSON array of {"name", "max_attempts", "backoff_initial_ms", "backoff_factor", "backoff_max_ms", "timeout_minutes", "on_timeout", "warn_percent", "compensate_on_timeout"}.';
-  end if;
-  if exists (
-    select from jsonb_to_recordset(p_workflows) as item
-      (name text, max_attempts numeric, backoff_initial_ms numeric, backoff_factor numeric, backoff_max_ms numeric,
-       timeout_minutes numeric, on_timeout text, warn_percent numeric)
-    where item.name is null or length(item.name) not between 1 and 200
-      or item.max_attempts not between 1 and 100 or item.backoff_factor not between 1 and 100
-      or item.backoff_initial_ms not between 0 and 1e12 or item.backoff_max_ms not between 0 and 1e13
-      or item.timeout_minutes not between 1 and 1440 or item.warn_percent not between 50 and 99
-      or item.on_timeout not in ('fail', 'cancel', 'escalate')
-  ) then
-    raise invalid_parameter_value using
-      message = 'a workflow has a name, a retry policy or a timeout out of range',
-      detail = 'Allowed are names of 1 to 200 characters, max_attempts 1 to 100, backoff_factor 1 to 100, times of 0 or more, timeout_minutes 1 to 1440, on_timeout fail, cancel or escalate, warn_percent 50 to 99.',
-      hint = 'No executor was registered.';
+  perform public.fw_check_workflows(p_workflows);
+  if p_api_version is null then
+    raise null_value_not_allowed using
+      message = 'p_api_version must not be NULL', detail = 'No executor was registered.',
+      hint = 'Pass the version of the SQL API that the executor speaks; fw_api_version() has that of this database.';
   end if;
   select c.executor_name_limit into v_longest from public.fw_worker_config c;
   if length(p_name) > v_longest then

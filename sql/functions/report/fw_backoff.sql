@@ -5,7 +5,7 @@ as $$
   -- The exponent is capped so that no policy can overflow.
   select make_interval(secs => random() * least(
     coalesce(w.backoff_max_ms, 300000),
-    coalesce(w.backoff_initial_ms, 1000) * power(coalesce(w.backoff_factor, 2), least(p_attempt - 1, 60))) / 1000)
+    coalesce(w.backoff_initial_ms, 1000) * power(coalesce(w.backoff_factor, 2), least(greatest(p_attempt, 1) - 1, 60))) / 1000)
   from (values (p_workflow)) as wanted (name)
   left join public.fw_workflows w using (name)
 $$;

@@ -27,7 +27,7 @@ begin
   select s.name, s.step_index into v_name, v_index from unnest(p_step_names, p_step_indexes) as s (name, step_index)
   where s.step_index >= v_config.steps_limit limit 1;
   if found then
-    perform public.fw_refuse('steps_limit', format('the execution of step %L', v_name), v_index + 1, v_config.steps_limit, 'steps');
+    perform public.fw_refuse('steps_limit', format('the execution of step %L', v_name), v_index::bigint + 1, v_config.steps_limit, 'steps');
   end if;
   -- What an execution has recorded is added up now and then only, for each look reads all of its steps.
   select s.execution_id, sum(s.bytes) into v_name, v_bytes

@@ -10,6 +10,7 @@ set enable_mergejoin = off
 set jit = off
 as $$
 declare
+  c_longest_ms constant bigint := 3155760000000;   -- 100 years
   v_batches uuid[];
 begin
   v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
@@ -29,7 +30,7 @@ begin
   if p_steps is not null then
     -- Once for each step, however often the lease is extended while it runs.
     update public.fw_workflow_executions e set current_step = i.step,
-      current_step_since = case when i.step is not null then greatest(r.claimed_at, public.fw_now() - make_interval(secs => i.ms / 1000.0)) end
+      current_step_since = case when i.step is not null then greatest(r.claimed_at, public.fw_now() - make_interval(secs => case when i.ms > c_longest_ms then c_longest_ms when i.ms < 0 then 0 else i.ms end / 1000.0)) end
     from unnest(p_execution_ids, p_steps, p_step_ms) as i (id, step, ms)
     cross join public.fw_worker_runs r
     where e.id = i.id and e.status = 'running' and r.id = e.batch_id and r.id = any (v_batches)

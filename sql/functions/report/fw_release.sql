@@ -5,6 +5,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  c_longest_ms constant bigint := 3155760000000;   -- 100 years
   v_batches uuid[];
   v_places integer[];
   v_released uuid[];
@@ -20,7 +21,7 @@ begin
   where q.msg_id in (select e.msg_id from public.fw_workflow_executions e where e.id = any (v_released))
   order by q.msg_id
   for update of q;
-  update pgmq.q_workflow_execution_queue q set vt = public.fw_now() + make_interval(secs => d.ms / 1000.0)
+  update pgmq.q_workflow_execution_queue q set vt = public.fw_now() + make_interval(secs => case when d.ms > c_longest_ms then c_longest_ms when d.ms < 0 then 0 else d.ms end / 1000.0)
   from public.fw_workflow_executions e
   cross join lateral (
     select coalesce(max(i.delay_ms), 0) as ms from unnest(p_execution_ids, p_delays_ms) as i (id, delay_ms) where i.id = e.id

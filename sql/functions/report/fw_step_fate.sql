@@ -12,6 +12,11 @@ begin
       detail = 'It has to see what was committed while it waited for the lock.',
       hint = 'Begin with: begin isolation level read committed.';
   end if;
+  if p_transaction_id !~ '^[0-9]{1,18}$' then
+    raise invalid_parameter_value using
+      message = format('p_transaction_id is %L, which is no number of a transaction', left(p_transaction_id, 100)),
+      hint = 'Pass what pg_current_xact_id() gave in that transaction, or NULL.';
+  end if;
   -- A session that still waits for a commit that was lost on its way: nobody will send it again.
   perform pg_terminate_backend(a.pid) from pg_stat_activity a
   where a.pid = p_backend_pid and a.datname = current_database() and a.backend_xid = p_transaction_id::xid8::xid

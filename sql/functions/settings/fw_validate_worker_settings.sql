@@ -12,6 +12,7 @@ begin
     raise not_null_violation using
       message = 'fw_execution_worker_enabled must not be NULL',
       detail = format('Organization %s: the worker is either enabled (true) or disabled (false).', new.organization_id),
+      hint = 'Leave the column out to keep its value.',
       schema = 'public', table = 'fw_module_settings', column = 'fw_execution_worker_enabled';
   end if;
   for v_column, v_value, v_low, v_high in values

@@ -9,7 +9,7 @@ as $$
 #variable_conflict use_column
 declare
   c_most_aside constant integer := 20;
-  v_job constant timestamptz := public.fw_job_started('workflow-timeout-watchdog');
+  v_job timestamptz;
   v_most integer := p_most;
   v_without uuid[] := '{}';
   v_id uuid;
@@ -17,6 +17,8 @@ declare
   v_state text;
   v_reason text;
 begin
+  perform public.fw_check_count('p_most', p_most);
+  v_job := public.fw_job_started('workflow-timeout-watchdog');
   if v_job is null then
     return;
   end if;

@@ -19,6 +19,7 @@ declare
   v_old uuid[];
   v_ids uuid[];
 begin
+  perform public.fw_check_count('p_most', p_most);
   -- The end of a batch needs the settings of its organization. Where somebody else holds them the batch is left to a claim or
   -- the next tick: one transaction that stays open must not hold up all the others.
   v_organizations := array(
