@@ -33,6 +33,7 @@ const NO_U0000 = new Set(['22021', '22P05'])
 /** Names of ours that are no use to whoever calls. */
 const INTERNAL = /\bnode_id\b|\boutput_data\b|relation "|column "|constraint "|type "|PL\/pgSQL|\bv_[a-z]/
 const ROUND = 40
+const LOOK_AT_ALL = 4 * ROUND
 const MOST_PROBLEMS = 100
 
 interface Call {
@@ -59,13 +60,14 @@ export async function fuzz(database: TestDatabase, { seed, calls, only }: FuzzOp
       const call = makeCall(each, manner, random, known)
       last.push(textOf(call))
       await make(client, call, fuzzed)
-      if (at % ROUND === ROUND - 1 || at === plan.length - 1) {
-        const violations = await database.query<{ name: string; violations: string; detail: string }>('select * from public.fw_invariants where violations > 0')
+      if (at % LOOK_AT_ALL === LOOK_AT_ALL - 1 || at === plan.length - 1) {
+        await database.query('analyze')
+        const violations = await database.query<{ name: string; detail: string }>('select * from public.fw_invariants where violations > 0')
         for (const { name, detail } of violations) fuzzed.problems.push(`${name}: ${detail}, after one of\n  ${last.join('\n  ')}`)
         if (violations.length > 0 || fuzzed.problems.length > MOST_PROBLEMS) break
         last = []
-        known = await lookAround(database, targets, bystanders)
       }
+      if (at % ROUND === ROUND - 1) known = await lookAround(database, targets, bystanders)
     }
   } finally {
     await client.end()
