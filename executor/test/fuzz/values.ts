@@ -48,7 +48,9 @@ export class Values {
     const own = this.#pick(known.running)?.executorId
     const together = known.running.filter(({ executorId }) => executorId === own)
     const some = Array.from({ length: Math.max(1, this.#length) }, () => this.#pick(together))
-    this.#aimed = some.map((each) => (isOwned && this.#chance(0.15) ? { ...(this.#pick(known.foreign) ?? each), executorId: each?.executorId ?? NIL } : each)).filter((each) => each !== undefined)
+    // Now and then it is somebody else's that the executor asks for.
+    this.#aimed = some.filter((each) => each !== undefined)
+      .map((each) => (isOwned && this.#chance(0.15) ? { ...each, ...this.#pick(known.foreign), executorId: each.executorId } : each))
   }
 
   /** A value as text, as the cast to the type reads it. */
@@ -70,8 +72,10 @@ export class Values {
     return this.#random() < share
   }
 
-  #pick<T>(of: readonly T[]): T {
-    return of[Math.floor(this.#random() * of.length)] as T
+  #pick<T>(of: readonly [T, ...T[]]): T
+  #pick<T>(of: readonly T[]): T | undefined
+  #pick<T>(of: readonly T[]): T | undefined {
+    return of[Math.floor(this.#random() * of.length)]
   }
 
   #one(name: string, type: string, manner: Manner, place: number): Value {
@@ -101,17 +105,17 @@ export class Values {
       if (name.startsWith('p_batch')) return aimed.batchId
     }
     const likely = name.startsWith('p_organization') ? organizations : name.startsWith('p_executor') ? executors : name.startsWith('p_batch') ? batches : executions
-    if (likely.length > 0 && this.#chance(0.85)) return this.#pick(likely)
-    return this.#pick([NIL, MAX, '11111111-2222-4333-8444-555555555555', this.#pick(organizations), this.#pick(executions)])
+    if (likely.length > 0 && this.#chance(0.85)) return this.#pick(likely) ?? NIL
+    return this.#pick([NIL, MAX, '11111111-2222-4333-8444-555555555555', this.#pick(organizations) ?? NIL, this.#pick(executions) ?? NIL])
   }
 
   #text(name: string, manner: Manner): string {
     if (manner === 'large') return 'x'.repeat(MEGABYTE)
     if (manner === 'u0000') return '\u0000'
-    if (name.includes('status')) return this.#pick(STATUSES)
+    if (name.includes('status')) return this.#pick(STATUSES) ?? ''
     const { workflows, steps, keys } = this.#known
     const likely = name.includes('workflow') ? workflows : name.includes('key') ? keys : /name|step|after|group|recorded/.test(name) ? steps : ['why', 'it broke']
-    if (this.#chance(0.7)) return this.#pick(likely)
+    if (this.#chance(0.7)) return this.#pick(likely) ?? ''
     return this.#pick(['', ' ', 'x', "'; select 1 --", '%s %I', '{"a": 1}', '\u001b[31m', '\u202e', '😀'.repeat(100), 'y'.repeat(201), 'z'.repeat(5000), NIL])
   }
 
