@@ -27,7 +27,9 @@ begin
     p_delay <= interval '0' and exists (select from public.fw_waiting_executors)
   into v_is_known, v_is_wanted;
   if not v_is_known then
-    insert into public.fw_module_settings (organization_id) values (p_organization_id) on conflict do nothing;
+    insert into public.fw_module_settings (organization_id, fw_execution_worker_enabled)
+    select p_organization_id, c.enable_new_organizations from public.fw_worker_config c
+    on conflict do nothing;
   end if;
 
   if v_count = 1 then

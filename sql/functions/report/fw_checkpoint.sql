@@ -8,6 +8,12 @@ as $$
 declare
   v_execution public.fw_workflow_executions;
 begin
+  if p_name is null or p_step_index is null then
+    raise null_value_not_allowed using
+      message = format('%s must not be NULL', case when p_name is null then 'p_name' else 'p_step_index' end),
+      detail = format('No step of execution %s was recorded.', p_execution_id),
+      hint = 'Pass the name of the step, and its place among the steps of the execution, which counts from 0.';
+  end if;
   if pg_column_size(p_output) > 150000 or p_step_index >= 63 then
     perform public.fw_check_report(array[p_execution_id], null, array[1], array[p_name], array[p_step_index], array[p_output]);
   end if;

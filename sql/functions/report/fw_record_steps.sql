@@ -26,10 +26,16 @@ begin
   from unnest(p_items, p_names, p_indexes, p_outputs, p_durations_ms, p_asked, p_asked_orders, p_seen_orders, p_failed, p_errors, p_compensable)
     as c (item, name, step_index, output, duration_ms, asked, asked_order, seen_order, failed, error, compensable)
   where p_attempts[c.item] is not null;
-exception when unique_violation then
-  -- Some were recorded before: a report is sent again when its answer was lost, and a step may be run again.
-  perform public.fw_record_steps_again(p_execution_ids, p_organizations, p_attempts, p_items, p_names, p_indexes, p_outputs, p_durations_ms,
-    p_asked, p_asked_orders, p_seen_orders, p_failed, p_errors, p_compensable);
+exception
+  when not_null_violation then
+    raise null_value_not_allowed using
+      message = format('p_step_names or p_step_indexes has a NULL, or is shorter than p_step_items, which has %s places', cardinality(p_items)),
+      detail = 'Nothing was recorded of this report.',
+      hint = 'Pass a name and an index for each step.';
+  when unique_violation then
+    -- Some were recorded before: a report is sent again when its answer was lost, and a step may be run again.
+    perform public.fw_record_steps_again(p_execution_ids, p_organizations, p_attempts, p_items, p_names, p_indexes, p_outputs, p_durations_ms,
+      p_asked, p_asked_orders, p_seen_orders, p_failed, p_errors, p_compensable);
 end
 $$;
 comment on function public.fw_record_steps(uuid[], uuid[], integer[], integer[], text[], integer[], jsonb[], integer[], text[], integer[], integer[], boolean[], jsonb[], boolean[]) is

@@ -11,6 +11,15 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 begin
+  if exists (
+    select from unnest(p_items, p_names, p_indexes) as c (item, name, step_index)
+    where p_attempts[c.item] is not null and (c.name is null or c.step_index is null)
+  ) then
+    raise null_value_not_allowed using
+      message = format('p_step_names or p_step_indexes has a NULL, or is shorter than p_step_items, which has %s places', cardinality(p_items)),
+      detail = 'Nothing was recorded of this report.',
+      hint = 'Pass a name and an index for each step.';
+  end if;
   insert into public.fw_execution_steps as s
     (execution_id, node_id, organization_id, step_index, attempt_number, status, output_data, started_at, completed_at, duration_ms,
      asked, asked_order, seen_order, error_message, error, is_compensable)

@@ -134,8 +134,8 @@ describe('what cannot be', () => {
 
   test('an unknown execution is refused', async () => {
     const unknown = randomUUID()
-    await expectRefused(unknown, 10, 'a large import', { code: 'FW003', message: `there is no execution ${unknown}` })
-    await expectRefused(null, 10, 'a large import', { code: 'FW003', message: 'there is no execution NULL' })
+    await expectRefused(unknown, 10, 'a large import', { code: 'FW005', message: `there is no execution ${unknown}` })
+    await expectRefused(null, 10, 'a large import', { code: 'FW005', message: 'there is no execution NULL' })
   })
 
   test('one that has not started is refused: it has no deadline yet', async () => {
