@@ -81,6 +81,7 @@ export function workflow<Schema extends z.ZodType, Returned>(
     throw new UsageError(`a workflow name has 1 to 200 characters, not ${name.length}`)
   }
   const { backoff = {} } = retry
+  const run: (ctx: Context, input: z.output<Schema>) => unknown = handler
   return {
     [WORKFLOW]: true,
     name,
@@ -95,7 +96,7 @@ export function workflow<Schema extends z.ZodType, Returned>(
       on_timeout: onTimeout,
       compensate_on_timeout: compensateOnTimeout,
     },
-    run: async (ctx, parsed): Promise<Awaited<Returned>> => (await handler(ctx, parsed as z.output<Schema>)) as Awaited<Returned>,
+    run: async (ctx, parsed) => (await run(ctx, parsed as z.output<Schema>)) as Awaited<Returned>,
   }
 }
 
