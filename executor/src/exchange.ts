@@ -49,7 +49,7 @@ export class Exchange {
     this.lookForWork()
   })
   readonly #held = new Set<Run>()
-  /** Places that claims on their way may fill. */
+  /** Room that claims, and other calls, on their way may fill. */
   #reserved = 0
   /** Places of runs whose end is on its way. */
   #ending = 0
@@ -111,6 +111,22 @@ export class Exchange {
   /** The runs in flight. */
   get held(): ReadonlySet<Run> {
     return this.#held
+  }
+
+  /**
+   * Keeps room for work that is asked for outside of a claim, so that no claim fills it meanwhile.
+   * @returns for how many executions; 0 when there is none
+   */
+  reserve(most: number): number {
+    const room = Math.max(0, Math.min(most, this.#options.capacity - this.#held.size - this.#reserved))
+    this.#reserved += room
+    return room
+  }
+
+  /** The room that was kept is filled by now, or is not needed. */
+  unreserve(room: number): void {
+    this.#reserved -= room
+    if (room > 0) this.#schedule()
   }
 
   /** Work was handed over outside of a claim. */

@@ -25,7 +25,6 @@ import { Wakeup } from './wakeup.js'
 import type { Workflow } from './workflow.js'
 
 export class Executor {
-  readonly #capacity: number
   readonly #workflows: Map<string, Workflow>
   readonly #logger: Logger
   readonly #name: string
@@ -55,7 +54,6 @@ export class Executor {
     const { connectionString, concurrency = 100, lanes = 2, poolSize = 10 } = options
     this.#workflows = byName(options.workflows)
     checkCounts({ concurrency, lanes, poolSize })
-    this.#capacity = concurrency
     this.#logger = options.logger ?? defaultLogger()
     this.#name = options.name ?? `${hostname()}:${process.pid}`
     this.#pollMs = toMilliseconds(options.pollInterval ?? '1s', 'pollInterval')
@@ -118,7 +116,10 @@ export class Executor {
       sql: this.#lanePool,
       logger: this.#logger,
       executorId: () => this.#id,
-      room: () => (this.#state === 'running' ? Math.max(0, this.#capacity - this.#exchange.inFlight) : 0),
+      reserve: (most) => (this.#state === 'running' ? this.#exchange.reserve(most) : 0),
+      unreserve: (room) => {
+        this.#exchange.unreserve(room)
+      },
       knows: (workflowName) => this.#workflows.has(workflowName),
       onClaim: (claim, askedAt) => {
         this.#exchange.add(this.#run(claim, askedAt))

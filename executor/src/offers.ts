@@ -6,13 +6,17 @@ export interface OffersOptions {
   sql: Queryable
   logger: Logger
   executorId: () => string
-  /** How many executions more there is room for; 0 while nothing new may start. */
-  room: () => number
+  /** Keeps room for so many executions at most, and says for how many; 0 while nothing new may start. */
+  reserve: (most: number) => number
+  /** The room that was kept is filled, or is not needed. */
+  unreserve: (room: number) => void
   knows: (workflowName: string) => boolean
   /** Starts what was taken. `askedAt` is performance.now() before the call that granted it. */
   onClaim: (claim: Claim, askedAt: number) => void
 }
 
+/** A batch has no more executions. */
+const LARGEST_BATCH = 50
 /** Older ones have been taken by others, or taken back. */
 const MOST_OFFERS = 1000
 
@@ -45,20 +49,25 @@ export class Offers {
   }
 
   async #takeWhileThereIsRoom(): Promise<void> {
-    while (this.#options.room() > 0) {
-      const batchId = this.#batchIds.shift()
-      if (batchId === undefined) return
-      await this.#take(batchId)
+    for (;;) {
+      const room = this.#options.reserve(LARGEST_BATCH)
+      try {
+        const batchId = room > 0 ? this.#batchIds.shift() : undefined
+        if (batchId === undefined) return
+        await this.#take(batchId, room)
+      } finally {
+        this.#options.unreserve(room)
+      }
     }
   }
 
-  async #take(batchId: string): Promise<void> {
-    const { sql, logger, executorId, room, knows, onClaim } = this.#options
+  async #take(batchId: string, room: number): Promise<void> {
+    const { sql, logger, executorId, knows, onClaim } = this.#options
     try {
       const askedAt = performance.now()
       const claims = await takeBatch(sql, executorId(), batchId)
       // It was offered to everyone: there may be more in it than has room here, and what only other executors know.
-      const own = claims.filter(({ workflowName }) => knows(workflowName)).slice(0, room())
+      const own = claims.filter(({ workflowName }) => knows(workflowName)).slice(0, room)
       for (const claim of own) onClaim(claim, askedAt)
       const others = claims.filter((claim) => !own.includes(claim))
       if (others.length > 0) await release(sql, executorId(), others)

@@ -13,6 +13,8 @@ export interface ResumptionOptions {
   sql: Queryable
   logger: Logger
   executorId: () => string
+  /** Characters from which on an execution counts as large, and the most that large ones may hold together. */
+  memory?: { large: number; most: number }
   /** Everything was read: the run may begin. */
   onReady: (run: Run) => void
   /** The run can never begin. */
@@ -24,9 +26,7 @@ export interface ResumptionOptions {
 }
 
 const MOST_IN_A_CALL = 100
-/** In characters, as all that follow. From here on an execution counts as large. */
-const LARGE = 1_000_000
-const MOST_HELD = 192_000_000
+const MEMORY = { large: 1_000_000, most: 192_000_000 }
 const LATER_MS = 5000
 const AGAIN_MS = 300
 
@@ -40,6 +40,7 @@ interface Reading {
 
 export class Resumption {
   readonly #options: ResumptionOptions
+  readonly #memory: { large: number; most: number }
   readonly #queue: Reading[] = []
   /** What large runs hold. */
   readonly #held = new Map<Run, number>()
@@ -49,6 +50,7 @@ export class Resumption {
 
   constructor(options: ResumptionOptions) {
     this.#options = options
+    this.#memory = options.memory ?? MEMORY
   }
 
   /** A claimed run has something to resume from. */
@@ -102,7 +104,7 @@ export class Resumption {
     for (const step of page.steps) reading.steps.push(step)
     reading.characters += page.bytes
     reading.after = page.steps.at(-1)?.name ?? reading.after
-    if (reading.characters > LARGE && !(await this.#mayHold(reading))) return
+    if (reading.characters > this.#memory.large && !(await this.#mayHold(reading))) return
     if (page.state === 'more') {
       this.#queue.push(reading)
       return
@@ -130,7 +132,7 @@ export class Resumption {
       if (other.claim.organizationId === run.claim.organizationId) ofOrganization += held
     }
     // One alone always may.
-    if ((all > MOST_HELD && all > characters) || (ofOrganization > MOST_HELD / 2 && ofOrganization > characters)) {
+    if ((all > this.#memory.most && all > characters) || (ofOrganization > this.#memory.most / 2 && ofOrganization > characters)) {
       const { executionId, organizationId } = run.claim
       logger.warn({ executionId, organizationId, characters, heldByOrganization: ofOrganization - characters, held: all - characters },
         'there is no memory for the recorded results of an execution: it is handed back for a while')

@@ -254,6 +254,23 @@ describe('an execution that the database cannot work with', () => {
     await database.client.cancel(well, 'the test is over')
     await forgetNotices()
   })
+
+  test('does not keep the watchdog from ending others that are late', async () => {
+    const ids = await database.client.enqueueMany(bad, ['w', 'x', 'y', 'z'], { organizationId: worst })
+    const executorId = one(await database.query<{ id: string }>(`select public.fw_register_executor('hangs', '[{"name": "bad"}]', 4) as id`)).id
+    await database.query('select * from public.fw_claim_batches($1, 10)', [executorId])
+    const [sick = '', sicker = ''] = ids
+    await database.query("update public.fw_workflow_executions set deadline_at = now() - interval '1 minute' where id = any ($1)", [ids])
+    await database.query('update public.fw_executors set stopped_at = now()')
+    await poisoned([sick, sicker], "new.status in ('timed_out', 'failed')")
+    const ended = await database.query<{ execution_id: string; outcome: string }>('select execution_id, outcome from public.fw_check_deadlines()')
+    expect(ended.map(({ execution_id: id, outcome }) => `${id} ${outcome}`).sort()).toEqual(ids.slice(2).map((id) => `${id} fail`).sort())
+    expect(await claimsFail()).toMatchObject({ is_ok: false, detail: expect.stringContaining('2 things were set aside') as string })
+    await database.query('drop trigger poison on public.fw_workflow_executions')
+    await database.query('select from public.fw_check_deadlines()')
+    expect(await database.query('select distinct status from public.fw_workflow_executions where id = any ($1)', [ids])).toEqual([{ status: 'timed_out' }])
+    await forgetNotices()
+  })
 })
 
 describe('what cannot run', () => {

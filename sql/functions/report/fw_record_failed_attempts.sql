@@ -9,17 +9,16 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
 as $$
-declare
-  c_longest constant integer := 10000;
 begin
   insert into public.fw_failed_attempts
     (id, execution_id, organization_id, attempt, error, error_category, is_permanent, step, stack, outcome, executor_id, executor_name, batch_id, failed_at)
-  select public.fw_uuid(), e.id, e.organization_id, f.attempt, left(f.error, c_longest + 1), f.category, coalesce(f.permanent, false),
-    left(f.step, 200), left(f.stack, c_longest + 1),
+  select public.fw_uuid(), e.id, e.organization_id, f.attempt, left(f.error, c.error_limit + 1), f.category, coalesce(f.permanent, false),
+    left(f.step, 200), left(f.stack, c.error_limit + 1),
     case when e.compensating is not null and e.status in ('queued', 'retry_pending') then 'compensating' else e.status::text end,
     r.executor_id, x.name, e.batch_id, public.fw_now()
   from unnest(p_execution_ids, p_attempts, p_errors, p_categories, p_permanent, p_steps, p_stacks)
     as f (id, attempt, error, category, permanent, step, stack)
+  cross join public.fw_worker_config c
   join public.fw_workflow_executions e on e.id = f.id
   left join public.fw_worker_runs r on r.id = e.batch_id
   left join public.fw_executors x on x.id = r.executor_id
@@ -39,4 +38,4 @@ begin
 end
 $$;
 comment on function public.fw_record_failed_attempts(uuid[], integer[], text[], text[], boolean[], text[], text[]) is
-  'Internal: keeps a row in fw_failed_attempts for each of these attempts, which fw_fail_attempts has just ended: a place in each array for each execution. Error and stack are cut to 10,000 characters. Dead letters that came of it name the step and the executor.';
+  'Internal: keeps a row in fw_failed_attempts for each of these attempts, which fw_fail_attempts has just ended: a place in each array for each execution. Error and stack are cut to error_limit of fw_worker_config. Dead letters that came of it name the step and the executor.';

@@ -17,7 +17,8 @@ declare
   v_longest integer;
 begin
   select c.error_limit into v_longest from public.fw_worker_config c;
-  v_errors := array(select left(error, v_longest) from unnest(p_errors) with ordinality as f (error, place) order by place);
+  -- An executor has ended what it has cut with one more character, which says so.
+  v_errors := array(select left(error, v_longest + 1) from unnest(p_errors) with ordinality as f (error, place) order by place);
   v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
   select array_agg(n.id), array_agg(n.item), array_agg(n.attempt) into v_ids, v_items, v_attempts
   from (

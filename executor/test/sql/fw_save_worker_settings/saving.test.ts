@@ -138,7 +138,7 @@ describe('a disabled worker', () => {
     const x = await executor(database, name)
     const organizationId = await organization(database, { enabled: false })
     const id = one(await enqueue(database, name, organizationId))
-    const claimed = await database.query('select * from public.fw_claim_organizations($1, array[$2], array[$2], array[$3::uuid], null, 10, true)', [
+    const claimed = await database.query('select * from public.fw_claim_organizations($1, array[$2], array[$2], array[$3::uuid], null, 10, true, false)', [
       x,
       name,
       organizationId,
