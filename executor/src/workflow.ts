@@ -81,7 +81,8 @@ export function workflow<Schema extends z.ZodType, Returned>(
     throw new UsageError(`a workflow name has 1 to 200 characters, not ${name.length}`)
   }
   const { backoff = {} } = retry
-  const run: (ctx: Context, input: z.output<Schema>) => unknown = handler
+  const call: (ctx: Context, input: z.output<Schema>) => unknown = handler
+  const run = async (ctx: Context, parsed: unknown): Promise<unknown> => await call(ctx, parsed as z.output<Schema>)
   return {
     [WORKFLOW]: true,
     name,
@@ -96,7 +97,7 @@ export function workflow<Schema extends z.ZodType, Returned>(
       on_timeout: onTimeout,
       compensate_on_timeout: compensateOnTimeout,
     },
-    run: async (ctx, parsed) => (await run(ctx, parsed as z.output<Schema>)) as Awaited<Returned>,
+    run: run as Workflow<z.input<Schema>, Awaited<Returned>>['run'],
   }
 }
 

@@ -4,8 +4,6 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { Logger, migrate as runGraphileMigrate } from 'graphile-migrate'
-import { clearAllPools } from 'graphile-migrate/dist/pg.js'
 import type pg from 'pg'
 import { connectOwn, ownClient } from '../connections.js'
 import { sqlState } from '../database-errors.js'
@@ -132,6 +130,9 @@ async function installCronJobs(client: pg.Client): Promise<number> {
 }
 
 async function runGraphile(client: pg.Client, connectionString: string, packageRoot: string, log: (line: string) => void): Promise<void> {
+  // Only now: it does not survive being bundled.
+  const { Logger, migrate: runGraphileMigrate } = await import('graphile-migrate')
+  const { clearAllPools } = await import('graphile-migrate/dist/pg.js')
   const session = `fw migrate ${randomUUID().slice(0, 8)}`
   try {
     await runGraphileMigrate({

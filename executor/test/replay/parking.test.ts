@@ -140,7 +140,7 @@ describe('an execution that is parked', () => {
     const said = await fw(['executions', 'continue', id, '--from', 'b'], { url: database.url })
     expect(said.stdout).toBe(`${id} goes on from 'b'; 2 steps happen again\n`)
     expect(await database.client.result(id)).toEqual(['a', 'b2'])
-    await expect(database.client.continueFrom(id, 'a')).rejects.toMatchObject({ code: 'FW004' })
+    await expect(database.client.continueFrom(id, 'a')).rejects.toMatchObject({ code: 'EXECUTION_STATE' })
     expect(await database.query('select 1 from public.fw_parked where execution_id = $1', [id])).toEqual([])
   })
 
