@@ -1,23 +1,26 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { consumer, runIn, tool } from './packed.js'
 
 const OPTIONS = { strict: true, skipLibCheck: false, noEmit: true, module: 'nodenext', moduleResolution: 'nodenext', target: 'es2022', types: ['node'], exactOptionalPropertyTypes: true }
 
-let project = ''
+/** Programs of the user's project, a file each: they are compiled together, for that takes its time. */
+const files: Record<string, string> = {}
+let said: string[] = []
 
 beforeAll(async () => {
-  project = await consumer({
+  const project = await consumer({
     'package.json': '{"type": "module", "private": true}',
-    'tsconfig.json': JSON.stringify({ compilerOptions: OPTIONS, files: ['main.ts'] }),
+    'tsconfig.json': JSON.stringify({ compilerOptions: OPTIONS, files: Object.keys(files) }),
+    ...files,
   })
+  said = (await runIn(project, tool('tsc'), ['--project', '.'])).output.split(/\n(?=\S)/)
 })
 
-/** What the compiler of the user's project says about a program. */
-async function compile(program: string): Promise<string> {
-  await writeFile(join(project, 'main.ts'), program)
-  return (await runIn(project, tool('tsc'), ['--project', '.'])).output
+/** Adds a program; the function that it returns gives what the compiler says about it. */
+function program(text: string): () => string {
+  const name = `program-${Object.keys(files).length}.ts`
+  files[name] = text
+  return () => said.filter((line) => line.startsWith(`${name}(`)).join('\n')
 }
 
 const HEAD = `
@@ -27,46 +30,50 @@ const HEAD = `
 `
 
 describe("a user's strict project, which checks the libraries too,", () => {
-  test('compiles with all that the package exports', async () => {
-    expect(
-      await compile(`${HEAD}
-        import * as everything from 'durable-execution-worker'
-        import * as client from 'durable-execution-worker/client'
-        import * as embedded from 'durable-execution-worker/embedded'
-        export { everything, client, embedded }
-      `),
-    ).toBe('')
+  const all = program(`
+    import * as everything from 'durable-execution-worker'
+    import * as client from 'durable-execution-worker/client'
+    import * as embedded from 'durable-execution-worker/embedded'
+    export { everything, client, embedded }
+  `)
+
+  test('compiles with all that the package exports', () => {
+    expect(all()).toBe('')
+    expect(said.filter((line) => !line.startsWith('program-') && line.trim() !== '')).toEqual([])
   })
 
-  test('knows a duration from anything else', async () => {
-    const program = (duration: string) => `
+  const duration = (value: string) =>
+    program(`
       import type { Duration } from 'durable-execution-worker'
       import type { Duration as ClientDuration } from 'durable-execution-worker/client'
       type IsAny<T> = 0 extends 1 & T ? true : false
       export const isAny: IsAny<Duration> | IsAny<ClientDuration> = false
       export const some: Duration[] = [250, '250ms', '1.5s', '10 minutes', '2H', '7d', '1y', '100']
-      export const one: Duration = ${duration}
-    `
-    expect(await compile(program("'10m'"))).toBe('')
-    expect(await compile(program("'a while'"))).toMatch(/main\.ts\(7,\d+\): error TS2322: Type '"a while"' is not assignable/)
-    expect(await compile(program('true'))).toContain('error TS2322')
+      export const one: Duration = ${value}
+    `)
+  const [good, text, other] = [duration("'10m'"), duration("'a while'"), duration('true')]
+
+  test('knows a duration from anything else', () => {
+    expect(good()).toBe('')
+    expect(text()).toMatch(/^\S+\(7,\d+\): error TS2322: Type '"a while"' is not assignable/)
+    expect(other()).toContain('error TS2322')
   })
 
-  test('can catch each error of migrate by its class', async () => {
-    expect(
-      await compile(`
+  const catching = program(`
         import { ForeignMigrationsError, migrate, MigrationFilesMissingError, PgmqMissingError, SchemaDivergedError, SchemaNewerError, SqlFileError, WorkerError } from 'durable-execution-worker'
         export const isOurs = (error: unknown): string | undefined =>
           error instanceof SqlFileError ? error.file
             : [ForeignMigrationsError, MigrationFilesMissingError, PgmqMissingError, SchemaDivergedError, SchemaNewerError].some((known) => error instanceof known) && error instanceof WorkerError ? error.code : undefined
         export const applied: Promise<string[]> = migrate({ connectionString: '' }).then((result) => result.applied)
-      `),
-    ).toBe('')
+  `)
+
+  test('can catch each error of migrate by its class', () => {
+    expect(catching()).toBe('')
   })
 })
 
 describe('a handler whose output JSON cannot hold is refused by the compiler, which says where', () => {
-  test.each([
+  const refused: [string, string, string][] = [
     ['a Date', '() => new Date()', 'output is a Date'],
     ['a Date in a promise', 'async () => ({ at: new Date() })', 'output.at is a Date'],
     ['a Date that may be null, in a list', "async (ctx) => ({ lines: await ctx.step('a', () => 1), deep: [{ at: null as Date | null }] })", 'output.deep[].at is a Date'],
@@ -76,16 +83,14 @@ describe('a handler whose output JSON cannot hold is refused by the compiler, wh
     ['a Map', '() => ({ all: new Map([[1, 2]]) })', 'output.all is a Map, a Set, bytes or the like'],
     ['bytes', "() => Buffer.from('')", 'output is a Map, a Set, bytes or the like'],
     ['a symbol', "() => [Symbol('x')]", 'output[] is a symbol'],
-  ])('%s', async (_, handler, where) => {
-    const said = await compile(`${HEAD} export const made = workflow({ name: 'a', input }, ${handler})`)
-    expect(said).toMatch(/main\.ts\(\d+,\d+\): error TS2/)
-    expect(said).toContain(`NotJson<"${where}">`)
+  ]
+  test.each(refused.map(([what, handler, where]) => ({ what, where, refusal: program(`${HEAD} export const made = workflow({ name: 'a', input }, ${handler})`) })))('$what', ({ where, refusal }) => {
+    expect(refusal()).toMatch(/^\S+\(\d+,\d+\): error TS2/)
+    expect(refusal()).toContain(`NotJson<"${where}">`)
   })
 })
 
-test('what JSON can hold, and what may be anything, is not refused, and keeps its type', async () => {
-  expect(
-    await compile(`${HEAD}
+const accepted = program(`${HEAD}
       interface Tree { name: string; children: Tree[]; parent?: Tree | undefined }
       interface Row { readonly ids: readonly number[]; note?: string }
       type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -110,6 +115,8 @@ test('what JSON can hold, and what may be anything, is not refused, and keeps it
       export function wrapped<T>(handle: () => Promise<T>) { return workflow({ name: 'a', input }, async () => ({ items: [await handle()] })) }
       const known = either(() => ({ sum: 1 }))
       export const typed: Same<typeof known, Workflow<{ order: string }, { sum: number }>> = true
-    `),
-  ).toBe('')
+`)
+
+test('what JSON can hold, and what may be anything, is not refused, and keeps its type', () => {
+  expect(accepted()).toBe('')
 })
