@@ -48,7 +48,7 @@ it.each([
 
 it('gives what runs less time than Kubernetes does', async () => {
   const { stdout } = await fw(['run', '--help'])
-  const [, seconds] = /how long running executions may take to finish at the\s+end \(default: (\d+)s\)/.exec(stdout) ?? []
+  const [, seconds] = /may take to finish\s+at\s+the\s+end\s+\(default: (\d+)s\)/.exec(stdout) ?? []
   expect(Number(seconds)).toBeGreaterThan(0)
   expect(Number(seconds)).toBeLessThan(30)
 })
