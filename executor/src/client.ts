@@ -1,5 +1,4 @@
 // The client: enqueues executions and waits for their results. It needs no executor in its process, and imports none.
-import { z } from 'zod'
 import { ClientCalls } from './client-calls.js'
 import type {
   CancelOptions,
@@ -14,7 +13,8 @@ import type {
   WorkerSettings,
 } from './client-options.js'
 import { awaitResult } from './client-result.js'
-import { type Duration, toMilliseconds } from './duration.js'
+import { saveSettings } from './client-settings.js'
+import { toMilliseconds } from './duration.js'
 import { UnknownExecutionError, UsageError } from './errors.js'
 import {
   type AttemptsOptions,
@@ -250,20 +250,7 @@ export class Client {
    * @example await client.saveSettings(organizationId, { enabled: true, concurrency: 4 })
    */
   async saveSettings(organizationId: string, settings: WorkerSettings): Promise<SavedWorkerSettings> {
-    const { enabled, batchSize, visibilityTimeout, concurrency } = settings
-    const given = Object.entries({
-      p_batch_size: batchSize,
-      p_visibility_timeout_seconds: visibilityTimeout === undefined ? undefined : toSeconds(visibilityTimeout),
-      p_concurrency: concurrency,
-    }).filter(([, value]) => value !== undefined)
-    const named = given.map(([name], index) => `, ${name} => $${index + 3}`).join('')
-    const row = await this.#calls.change({
-      text: `select s.fw_execution_worker_enabled as enabled, s.fw_worker_batch_size as "batchSize",
-               s.fw_worker_visibility_timeout_seconds * 1000 as "visibilityTimeoutMs", s.fw_worker_concurrency as concurrency
-             from public.fw_save_worker_settings($1, $2${named}) s`,
-      values: [organizationId, enabled, ...given.map(([, value]) => value)],
-    })
-    return Saved.parse(row)
+    return await saveSettings(this.#calls, organizationId, settings)
   }
 
   /** Closes the client's own connections; a pool that was passed in stays open. */
@@ -271,16 +258,6 @@ export class Client {
     await this.#watch.settled()
     await this.#calls.close()
   }
-}
-
-const Saved = z.object({ enabled: z.boolean(), batchSize: z.int(), visibilityTimeoutMs: z.int(), concurrency: z.int() })
-
-/** @throws UsageError for what is no duration of whole seconds */
-function toSeconds(duration: Duration): number {
-  const what = 'the visibility timeout'
-  const seconds = toMilliseconds(duration, what) / 1000
-  if (!Number.isInteger(seconds)) throw new UsageError(`${what} is '${duration}'; allowed are whole seconds`)
-  return seconds
 }
 
 function nameOf(workflow: Workflow | string): string {

@@ -46,24 +46,27 @@ async function read(sql: Queryable, text: string, values: unknown[]): Promise<Ob
 }
 
 const AGAIN_AFTER_MS = 60_000
+/** From one look to the next, so that a client of many tenants asks no more than a few times a second. */
+const SHORTEST_PAUSE_MS = 200
 /** Names that are remembered; a client of more tenants than these is warned more often. */
 const MOST_REMEMBERED = 10_000
 
-/** Looks, once a minute at most for each workflow and organization and one look at a time, and warns of what it finds. */
+/** Looks, once a minute at most for each workflow and organization, one look at a time and a few in a second, and warns of what it finds. */
 export class ObstacleWatch {
   readonly #sql: Queryable
   readonly #warn: (warning: ClientWarning) => void
   readonly #looked = new Map<string, number>()
   #looking: Promise<void> | undefined
+  #lastLook = -Infinity
 
   constructor(sql: Queryable, warn: (warning: ClientWarning) => void) {
     this.#sql = sql
     this.#warn = warn
   }
 
-  /** After an enqueue. It is not waited for; while a look is under way there is no second one. */
+  /** After an enqueue. It is not waited for. What comes too soon after another look is left to a later enqueue. */
   enqueued(workflow: string, organizationId: string): void {
-    if (this.#looking !== undefined || !this.#isDue(workflow, organizationId)) return
+    if (!this.#isDue(workflow, organizationId)) return
     this.#remember(workflow, organizationId)
     this.#look(
       'select o.obstacle as kind, o.detail, o.hint, $2::text as workflow, $1::text as "organizationId" from public.fw_obstacles($1::uuid, $2) o',
@@ -73,7 +76,7 @@ export class ObstacleWatch {
 
   /** Somebody waits for an execution, and it has not begun. */
   waiting(executionId: string): void {
-    if (this.#looking !== undefined || !this.#isDue(executionId)) return
+    if (!this.#isDue(executionId)) return
     this.#remember(executionId)
     this.#look(OBSTACLES_OF, [executionId])
   }
@@ -84,13 +87,16 @@ export class ObstacleWatch {
   }
 
   #isDue(...names: string[]): boolean {
+    const now = performance.now()
+    if (this.#looking !== undefined || now - this.#lastLook < SHORTEST_PAUSE_MS) return false
     const looked = this.#looked.get(names.join(' '))
-    return looked === undefined || performance.now() - looked >= AGAIN_AFTER_MS
+    return looked === undefined || now - looked >= AGAIN_AFTER_MS
   }
 
   #remember(...names: string[]): void {
     if (this.#looked.size >= MOST_REMEMBERED) this.#looked.clear()
-    this.#looked.set(names.join(' '), performance.now())
+    this.#lastLook = performance.now()
+    this.#looked.set(names.join(' '), this.#lastLook)
   }
 
   #look(text: string, values: unknown[]): void {
