@@ -5,7 +5,8 @@ set -eu
 package=@electric-sql/pglite-pgmq
 lock() { node -p "require('./package-lock.json').packages['node_modules/$package'].$1"; }
 
-archive=$(npm pack --silent "$package@$(lock version)")
+# Only its warnings and errors, which say why a package cannot be had.
+archive=$(npm pack --loglevel=error "$package@$(lock version)")
 found="sha512-$(openssl dgst -sha512 -binary "$archive" | base64 -w 0)"
 if [ "$found" != "$(lock integrity)" ]; then
   echo "$archive is not the package of package-lock.json: its integrity is $found" >&2

@@ -1,10 +1,21 @@
-// The client: enqueues executions and waits for their results. It needs no executor in its process.
-import type pg from 'pg'
-import { COLUMN_TYPES } from './column-types.js'
-import { inReadCommitted, ownPool } from './connections.js'
-import { sqlState } from './database-errors.js'
-import { type Duration, toMilliseconds } from './duration.js'
-import { ExecutionFailedError, ResultTimeoutError, UnknownExecutionError, UsageError } from './errors.js'
+// The client: enqueues executions and waits for their results. It needs no executor in its process, and imports none.
+import { ClientCalls } from './client-calls.js'
+import type {
+  CancelOptions,
+  ClientOptions,
+  EnqueueManyOptions,
+  EnqueueOneOptions,
+  EnqueueOptions,
+  ExecutionId,
+  ListOptions,
+  ResultOptions,
+  SavedWorkerSettings,
+  WorkerSettings,
+} from './client-options.js'
+import { awaitResult } from './client-result.js'
+import { saveSettings } from './client-settings.js'
+import { toMilliseconds } from './duration.js'
+import { UnknownExecutionError, UsageError } from './errors.js'
 import {
   type AttemptsOptions,
   checkLimit,
@@ -25,80 +36,25 @@ import {
 } from './execution-details.js'
 import { toJsonText } from './json.js'
 import { checkEventKey, checkIdempotencyKey } from './keys.js'
+import { emitWarning, ObstacleWatch } from './obstacles.js'
 import type { Queryable } from './protocol.js'
 import { parseInput, type Workflow } from './workflow.js'
 
-declare const outputOf: unique symbol
-
-/** Id of an execution, a uuid; remembers the type of the output for result(). */
-export type ExecutionId<Output = unknown> = string & { readonly [outputOf]?: Output }
-
-/**
- * The database's URL, for connections of the client's own, which prepare their statements: direct, or through a pooler that
- * supports that (PgBouncer from 1.21). Or a pool of the caller's, on which no statement is prepared, and whose parsers of columns and
- * settings (isolation, date style) change nothing here.
- */
-export type ClientOptions = { connectionString: string } | { pool: pg.Pool }
-
-export interface EnqueueOptions {
-  organizationId: string
-  /** Not started before. Default: at once. */
-  delay?: Duration
-  /** Whatever the caller wants to keep with the execution. */
-  metadata?: Record<string, unknown>
-  /** A client that is inside a transaction of the caller's: the execution is there if and when that commits. */
-  transaction?: Queryable
-}
-
-export interface EnqueueOneOptions extends EnqueueOptions {
-  /** 1 to 500 characters. A second enqueue of the workflow for this organization with the same key returns the first execution's id. */
-  idempotencyKey?: string
-}
-
-export interface EnqueueManyOptions extends EnqueueOptions {
-  /** One for each input, null where there is none; each as `idempotencyKey` of enqueue(). */
-  idempotencyKeys?: readonly (string | null)[]
-}
-
-export interface ResultOptions {
-  /** How long to wait. Default: '1m'. */
-  timeout?: Duration
-}
-
-export interface CancelOptions {
-  /** Whether an executor first runs the compensations of what was completed. Default: false. */
-  compensate?: boolean
-}
-
-export interface ListOptions {
-  organizationId?: string
-  workflow?: Workflow | string
-  statuses?: readonly Execution['status'][]
-  /** Only those that are older than the execution of this id. */
-  before?: string
-  /** Most to return, 1 to 1000. Default: 50. */
-  limit?: number
-}
-
-const FIRST_LOOK_MS = 5
-const SLOWEST_LOOK_MS = 500
-const SERIALIZATION_FAILURE = '40001'
-const MOST_CONFLICTS = 10
-
 export class Client {
-  readonly #pool: pg.Pool
-  readonly #ownsPool: boolean
+  readonly #calls: ClientCalls
+  readonly #watch: ObstacleWatch
 
   constructor(options: ClientOptions) {
-    this.#ownsPool = 'connectionString' in options
-    this.#pool = 'pool' in options ? options.pool : ownPool({ connectionString: options.connectionString, application_name: 'fw client' })
+    this.#calls = new ClientCalls(options)
+    this.#watch = new ObstacleWatch(this.#calls.pool, options.onWarning ?? emitWarning)
   }
 
   /**
-   * Enqueues one execution.
+   * Enqueues one execution. Whatever keeps it from starting is no error: the option `onWarning` of the client hears of it.
    * @param workflow the workflow, or just its name
    * @returns its id, once it is durable (or with options.transaction: once that commits)
-   * @throws UsageError for input that fails the workflow's schema or a key that cannot be one, NotJsonError for input that JSON can't hold; nothing is enqueued then
+   * @throws UsageError for input that fails the workflow's schema or a key that cannot be one, NotJsonError for input that JSON can't hold,
+   *   RefusedError for what the database refuses, as input beyond its limit; nothing is enqueued then
    */
   async enqueue<Input, Output>(
     workflow: Workflow<Input, Output> | string,
@@ -146,9 +102,8 @@ export class Client {
     input: string,
     keys: unknown,
   ): Promise<ExecutionId<Output>[]> {
-    const query = {
-      // Prepared on connections of our own only: others may go through a pooler that knows no prepared statements.
-      ...(this.#ownsPool && transaction === undefined ? { name } : {}),
+    const rows = await this.#calls.statement<[string]>({
+      name,
       text,
       values: [
         workflow,
@@ -158,38 +113,23 @@ export class Client {
         toMilliseconds(delay ?? 0, 'the delay') / 1000,
         metadata === undefined ? null : toJsonText(metadata, 'the metadata'),
       ],
-      rowMode: 'array' as const,
-      types: COLUMN_TYPES,
-    }
-    const { rows } = await (transaction === undefined ? whileItConflicts(() => this.#pool.query<[string]>(query)) : transaction.query<[string]>(query))
+      transaction,
+    })
+    this.#watch.enqueued(workflow, organizationId)
     const ids = rows[0]?.[0] ?? ''
     return ids === '' ? [] : ids.split(',')
   }
 
   /**
-   * Waits for an execution to finish.
+   * Waits for an execution to finish. A database that is not there for a while, as when it is started anew, is asked again until the timeout.
    * @param id as enqueue() returned it, which gives the type; or any execution's id
    * @returns its output
-   * @throws ExecutionFailedError when it failed, timed out or was cancelled; ResultTimeoutError; UnknownExecutionError
+   * @throws ExecutionFailedError when it failed, timed out or was cancelled; ResultTimeoutError, with what keeps it from starting;
+   *   UnknownExecutionError
    */
   async result<Output>(id: ExecutionId<Output>, options: ResultOptions = {}): Promise<Output> {
     const timeoutMs = toMilliseconds(options.timeout ?? '1m', 'the timeout of result()')
-    const deadline = performance.now() + timeoutMs
-    for (let pause = FIRST_LOOK_MS; ; pause = Math.min(SLOWEST_LOOK_MS, pause * 1.5)) {
-      const { rows } = await this.#pool.query<{ status: string | null; output: unknown; is_nothing: boolean; error: string | null; error_category: string | null }>({
-        text: 'select r.*, r.output is null as is_nothing from public.fw_result($1) r',
-        values: [id],
-        types: COLUMN_TYPES,
-      })
-      const { status = null, output, is_nothing: isNothing, error = null, error_category: category = null } = rows[0] ?? {}
-      if (status === null) throw new UnknownExecutionError(id)
-      // What the workflow returned was undefined, and not null.
-      if (status === 'completed') return (isNothing === true ? undefined : output) as Output
-      if (status === 'failed' || status === 'timed_out' || status === 'cancelled') throw new ExecutionFailedError(id, status, error, category)
-      const left = deadline - performance.now()
-      if (left <= 0) throw new ResultTimeoutError(id, timeoutMs, status)
-      await new Promise((resolve) => setTimeout(resolve, Math.min(left, pause)))
-    }
+    return (await this.#calls.read((sql) => awaitResult(sql, this.#watch, id, timeoutMs))) as Output
   }
 
   /**
@@ -197,7 +137,7 @@ export class Client {
    * @throws UnknownExecutionError
    */
   async get(id: string): Promise<ExecutionDetails> {
-    const execution = await readDetails(this.#pool, id)
+    const execution = await this.#calls.read((sql) => readDetails(sql, id))
     if (execution === undefined) throw new UnknownExecutionError(id)
     return execution
   }
@@ -211,7 +151,7 @@ export class Client {
    * @example const slow = (await client.steps(id)).filter(({ durationMs }) => (durationMs ?? 0) > 60_000)
    */
   async steps(id: string, options: StepsOptions = {}): Promise<ExecutionStep[]> {
-    return await readSteps(this.#pool, id, options)
+    return await this.#calls.read((sql) => readSteps(sql, id, options))
   }
 
   /**
@@ -222,7 +162,7 @@ export class Client {
    * @example const [last] = await client.attempts(id, { limit: 1 }); console.log(last?.step, last?.stack)
    */
   async attempts(id: string, options: AttemptsOptions = {}): Promise<FailedAttempt[]> {
-    return await readAttempts(this.#pool, id, options)
+    return await this.#calls.read((sql) => readAttempts(sql, id, options))
   }
 
   /**
@@ -232,7 +172,7 @@ export class Client {
    * @example const failed = await client.children(id, { statuses: ['failed'] })
    */
   async children(id: string, options: ChildrenOptions = {}): Promise<ChildExecution[]> {
-    return await readChildren(this.#pool, id, options)
+    return await this.#calls.read((sql) => readChildren(sql, id, options))
   }
 
   /**
@@ -241,7 +181,7 @@ export class Client {
    * @throws UsageError for a page size outside 1 to 1000
    */
   async list(filters: ListOptions = {}): Promise<Execution[]> {
-    return await readExecutions(this.#pool, LISTED, listed(filters))
+    return await this.#calls.read((sql) => readExecutions(sql, LISTED, listed(filters)))
   }
 
   /**
@@ -251,21 +191,21 @@ export class Client {
    * @example const failed = await client.summaries({ organizationId, statuses: ['failed'], limit: 1000 })
    */
   async summaries(filters: ListOptions = {}): Promise<ExecutionSummary[]> {
-    return await readSummaries(this.#pool, LISTED, listed(filters))
+    return await this.#calls.read((sql) => readSummaries(sql, LISTED, listed(filters)))
   }
 
   /**
    * Cancels an execution, be it queued, waiting or running, and its children; handlers that run are aborted.
    * @returns false when it had finished before
-   * @throws an error with code FW003 when there is no such execution
+   * @throws UnknownExecutionError
    */
   async cancel(id: string, reason?: string, options: CancelOptions = {}): Promise<boolean> {
-    const { rows } = await this.#change<{ cancelled: boolean }>('select public.fw_cancel_execution($1, $2, $3) as cancelled', [
-      id,
-      reason ?? null,
-      options.compensate ?? false,
-    ])
-    return rows[0]?.cancelled ?? false
+    const row = await this.#calls.change<{ cancelled: boolean }>({
+      text: 'select public.fw_cancel_execution($1, $2, $3) as cancelled',
+      values: [id, reason ?? null, options.compensate ?? false],
+      executionId: id,
+    })
+    return row?.cancelled ?? false
   }
 
   /**
@@ -273,13 +213,14 @@ export class Client {
    * dead-lettered with the reason, from where it can be put back. Its children are cancelled; handlers that run are aborted.
    * @param reason kept with the execution and in its dead letter; not empty
    * @returns false when it had finished, or begun to compensate, before
-   * @throws UsageError for an empty reason; an error with code FW003 when there is no such execution
+   * @throws UsageError for an empty reason; UnknownExecutionError
    * @example await client.fail(id, 'the order was withdrawn')
    */
   async fail(id: string, reason: string): Promise<boolean> {
     if (reason.trim() === '') throw new UsageError('the reason is empty: say why the execution is to fail')
-    const { rows } = await this.#change<{ failed: boolean }>('select public.fw_fail_execution($1, $2) as failed', [id, reason])
-    return rows[0]?.failed ?? false
+    const text = 'select public.fw_fail_execution($1, $2) as failed'
+    const row = await this.#calls.change<{ failed: boolean }>({ text, values: [id, reason], executionId: id })
+    return row?.failed ?? false
   }
 
   /**
@@ -287,11 +228,12 @@ export class Client {
    * all that was asked for or seen after it, happens again; children that still run for it are cancelled. What came before stays.
    * @param step name of the step, as recorded
    * @returns how many steps were forgotten
-   * @throws an error with code FW003 for an execution or step that does not exist, FW004 for one that runs just now or has finished
+   * @throws UnknownExecutionError; UnknownStepError; ExecutionStateError for one that runs just now or has finished
    */
   async continueFrom(id: string, step: string): Promise<number> {
-    const { rows } = await this.#change<{ forgotten: number }>('select public.fw_continue_from($1, $2) as forgotten', [id, step])
-    return rows[0]?.forgotten ?? 0
+    const text = 'select public.fw_continue_from($1, $2) as forgotten'
+    const row = await this.#calls.change<{ forgotten: number }>({ text, values: [id, step], executionId: id })
+    return row?.forgotten ?? 0
   }
 
   /**
@@ -300,38 +242,31 @@ export class Client {
    * @param payload JSON of up to result_limit (16 MB)
    * @param options a client that is inside a transaction of the caller's: the event is there if and when that commits
    * @returns the id of the event
-   * @throws UsageError for a key that cannot be one, NotJsonError, an error of the database for a payload out of range; nothing is emitted then
+   * @throws UsageError for a key that cannot be one, NotJsonError, RefusedError for a payload out of range; nothing is emitted then
    */
   async emit(organizationId: string, key: string, payload?: unknown, options: { transaction?: Queryable } = {}): Promise<string> {
     checkEventKey(key)
     const values = [organizationId, key, payload === undefined ? null : toJsonText(payload, `the payload of event '${key}'`)]
-    const { rows } = await this.#change<{ id: string }>('select public.fw_emit_event($1, $2, $3) as id', values, options.transaction)
-    const [row] = rows
+    const row = await this.#calls.change<{ id: string }>({ text: 'select public.fw_emit_event($1, $2, $3) as id', values, transaction: options.transaction })
     if (row === undefined) throw new Error('fw_emit_event returned no id')
     return row.id
   }
 
-  /** Calls a function that relies on READ COMMITTED, which a pool of the caller's may not have. */
-  async #change<Row extends pg.QueryResultRow>(text: string, values: unknown[], transaction?: Queryable): Promise<pg.QueryResult<Row>> {
-    const query = { text, values, types: COLUMN_TYPES }
-    if (transaction !== undefined) return await transaction.query<Row>(query)
-    return this.#ownsPool ? await this.#pool.query<Row>(query) : await inReadCommitted(this.#pool, (sql) => sql.query<Row>(query))
+  /**
+   * Saves the settings of an organization's worker, and makes them where there are none.
+   * @param settings what is left out keeps its value
+   * @returns the settings as they are then
+   * @throws UsageError for a visibility timeout that is no duration, RefusedError for a value out of range; nothing is saved then
+   * @example await client.saveSettings(organizationId, { enabled: true, concurrency: 4 })
+   */
+  async saveSettings(organizationId: string, settings: WorkerSettings): Promise<SavedWorkerSettings> {
+    return await saveSettings(this.#calls, organizationId, settings)
   }
 
   /** Closes the client's own connections; a pool that was passed in stays open. */
   async close(): Promise<void> {
-    if (this.#ownsPool && !this.#pool.ending) await this.#pool.end()
-  }
-}
-
-/** A single statement on a pool whose transactions may be stricter than READ COMMITTED: one that met another's is sent again. */
-async function whileItConflicts<Answer>(send: () => Promise<Answer>): Promise<Answer> {
-  for (let conflict = 1; ; conflict++) {
-    try {
-      return await send()
-    } catch (error) {
-      if (sqlState(error) !== SERIALIZATION_FAILURE || conflict === MOST_CONFLICTS) throw error
-    }
+    await this.#watch.settled()
+    await this.#calls.close()
   }
 }
 

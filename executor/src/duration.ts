@@ -2,13 +2,21 @@
 import ms from 'ms'
 import { UsageError } from './errors.js'
 
+// The types of the package ms are no dependency of ours, so a user's compiler would not find them: these are said here.
+type Unit =
+  | 'Years' | 'Year' | 'Yrs' | 'Yr' | 'Y' | 'Weeks' | 'Week' | 'W' | 'Days' | 'Day' | 'D' | 'Hours' | 'Hour' | 'Hrs' | 'Hr' | 'H'
+  | 'Minutes' | 'Minute' | 'Mins' | 'Min' | 'M' | 'Seconds' | 'Second' | 'Secs' | 'Sec' | 's'
+  | 'Milliseconds' | 'Millisecond' | 'Msecs' | 'Msec' | 'Ms'
+type AnyCase = Unit | Uppercase<Unit> | Lowercase<Unit>
+type DurationText = `${number}` | `${number}${AnyCase}` | `${number} ${AnyCase}`
+
 /** A number of milliseconds, or a text such as '250ms', '1s', '10m', '2h', '7d'. */
-export type Duration = number | ms.StringValue
+export type Duration = number | DurationText
 
 /** The longest that anything may take. */
-export const LONGEST: ms.StringValue = '100y'
+export const LONGEST: DurationText = '100y'
 /** The longest that an execution may wait in one step. */
-export const LONGEST_WAIT: ms.StringValue = '10y'
+export const LONGEST_WAIT: DurationText = '10y'
 
 /** What a timer of Node can wait for, some 24 days; a longer one would fire at once. */
 export const LONGEST_TIMER_MS = 2 ** 31 - 1
@@ -19,7 +27,7 @@ export const LONGEST_TIMER_MS = 2 ** 31 - 1
  * @param longest what it may be at most. Default: a hundred years
  * @throws UsageError if it is no duration, negative, or longer than that
  */
-export function toMilliseconds(duration: Duration, what: string, longest: ms.StringValue = LONGEST): number {
+export function toMilliseconds(duration: Duration, what: string, longest: DurationText = LONGEST): number {
   let milliseconds: number | undefined
   try {
     milliseconds = typeof duration === 'number' ? duration : ms(duration)

@@ -142,8 +142,42 @@ export class SchemaVersionError extends WorkerError {}
 
 /** Asked for an execution that does not exist. */
 export class UnknownExecutionError extends WorkerError {
-  constructor(executionId: string) {
-    super('UNKNOWN_EXECUTION', `there is no execution ${executionId}`)
+  constructor(executionId: string, options?: ErrorOptions) {
+    super('UNKNOWN_EXECUTION', `there is no execution ${executionId}`, options)
+  }
+}
+
+/** What an error of the database says beside its message. */
+export interface DatabaseErrorOptions extends ErrorOptions {
+  detail?: string | undefined
+  hint?: string | undefined
+}
+
+/** The database refused a call. Nothing was changed. */
+export class RefusedError extends WorkerError {
+  /** More about what was refused, and what to do about it; undefined where the database says nothing. */
+  readonly detail: string | undefined
+  readonly hint: string | undefined
+
+  /** Codes are VALUE_REFUSED, for an argument that cannot be, and LIMIT_EXCEEDED, for one that is larger than a limit of fw_worker_config. */
+  constructor(code: string, message: string, { detail, hint, ...options }: DatabaseErrorOptions = {}) {
+    super(code, message, options)
+    this.detail = detail
+    this.hint = hint
+  }
+}
+
+/** Asked for a step that the execution does not have. */
+export class UnknownStepError extends RefusedError {
+  constructor(message: string, options?: DatabaseErrorOptions) {
+    super('UNKNOWN_STEP', message, options)
+  }
+}
+
+/** The execution is in a state in which this cannot be done to it. */
+export class ExecutionStateError extends RefusedError {
+  constructor(message: string, options?: DatabaseErrorOptions) {
+    super('EXECUTION_STATE', message, options)
   }
 }
 
@@ -161,9 +195,31 @@ export class ExecutionFailedError extends WorkerError {
   }
 }
 
+/** What keeps an execution from starting: that the worker is paused, its organization's is disabled, nobody runs its workflow, all slots are taken. */
+export interface Obstacle {
+  kind: 'paused' | 'organization_disabled' | 'no_executor' | 'slots_full'
+  /** In words, and what to do about it. */
+  detail: string
+  hint: string
+}
+
 /** The execution has not finished within the time that the caller would wait; it goes on all the same. */
 export class ResultTimeoutError extends WorkerError {
-  constructor(executionId: string, milliseconds: number, status: string) {
-    super('RESULT_TIMEOUT', `execution ${executionId} is still ${status} after ${milliseconds} ms; it goes on`)
+  /** Its status when it was asked for last; undefined when the database could not be asked, and then the cause says why. */
+  readonly status: string | undefined
+  /** What keeps it from starting; empty when nothing does. */
+  readonly obstacles: readonly Obstacle[]
+
+  constructor(executionId: string, milliseconds: number, status: string | undefined, obstacles: readonly Obstacle[] = [], options?: ErrorOptions) {
+    const why = obstacles.map(({ detail, hint }) => `: ${detail} (${hint})`).join('')
+    super(
+      'RESULT_TIMEOUT',
+      status === undefined
+        ? `the database could not be asked within ${milliseconds} ms how execution ${executionId} stands`
+        : `execution ${executionId} is still ${status} after ${milliseconds} ms; it goes on${why}`,
+      options,
+    )
+    this.status = status
+    this.obstacles = obstacles
   }
 }

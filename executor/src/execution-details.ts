@@ -153,7 +153,7 @@ function executionsOf(source: string, large: string): string {
   return `select e.id, e.organization_id as "organizationId", e.workflow_name as workflow, e.workflow_version as version, e.status,
        e.retry_count + 1 as attempt, coalesce(w.max_attempts, 5) as "maxAttempts", ${large}
        e.last_error as error, e.error_category as "errorCategory", e.idempotency_key as "idempotencyKey",
-       e.progress, e.progress_text as "progressText", c.step as "currentStep", c.since as "currentStepSince",
+       case when e.progress >= 0 and e.progress <= 1 then e.progress end as progress, e.progress_text as "progressText", c.step as "currentStep", c.since as "currentStepSince",
        e.created_at as "createdAt", e.started_at as "startedAt", e.completed_at as "completedAt", e.next_retry_at as "nextRetryAt",
        k.parked_at as "parkedAt", k.reason as "parkedReason",
        e.deadline_at as "deadlineAt", extract(epoch from e.deadline_left) * 1000 as "deadlineLeftMs",

@@ -30,7 +30,7 @@ export interface ExecutorOptions {
 }
 
 export interface StopOptions {
-  /** How long running executions may take to finish; what is left then is handed back, at no attempt. Default: '30s'. */
+  /** How long running executions may take to finish; what is left then is handed back, at no attempt. Default: '25s', less than Kubernetes waits before it kills. */
   timeout?: Duration
 }
 

@@ -207,7 +207,7 @@ export class Executor {
    * Resolves when all is done; a second call waits for the first.
    */
   async stop(options: StopOptions = {}): Promise<void> {
-    const timeoutMs = toMilliseconds(options.timeout ?? '30s', 'the timeout of stop()')
+    const timeoutMs = toMilliseconds(options.timeout ?? '25s', 'the timeout of stop()')
     await (this.#stopping ??= this.#stop(timeoutMs))
   }
 

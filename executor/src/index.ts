@@ -1,5 +1,6 @@
 // The public API: define workflows, enqueue executions, run them.
-export { type CancelOptions, Client, type ClientOptions, type EnqueueManyOptions, type EnqueueOneOptions, type EnqueueOptions, type ExecutionId, type ListOptions, type ResultOptions } from './client.js'
+export { Client } from './client.js'
+export type * from './client-options.js'
 export type { Context, CompensateOptions, InstantOptions, InvokeOptions, MapOptions, SleepOptions, StepOptions, StepScope, TransactionClient, WaitOptions } from './context.js'
 export { IsolationError } from './connections.js'
 export { Defer } from './defer.js'
@@ -13,14 +14,18 @@ export {
   EventTimeoutError,
   ExecutionEndedError,
   ExecutionFailedError,
+  ExecutionStateError,
   ExecutorStoppedError,
   LeaseLostError,
   NotJsonError,
+  type Obstacle,
   PermanentError,
+  RefusedError,
   ResultTimeoutError,
   SchemaVersionError,
   StepTimeoutError,
   UnknownExecutionError,
+  UnknownStepError,
   UsageError,
   WorkerError,
 } from './errors.js'
@@ -28,5 +33,6 @@ export type { AttemptsOptions, ChildExecution, ChildrenOptions, Execution, Execu
 export { Executor } from './executor.js'
 export type { ExecutorOptions, ExecutorStats, StopOptions } from './executor-options.js'
 export type { Logger } from './logger.js'
-export { migrate, type MigrateOptions, type MigrateResult } from './migrate/index.js'
+export * from './migrate/index.js'
+export type { ClientWarning } from './obstacles.js'
 export { isWorkflow, type RetryPolicy, workflow, type Workflow, type WorkflowOptions } from './workflow.js'

@@ -16,7 +16,14 @@ export type Queryable = Pick<pg.ClientBase, 'query'>
 export const SPOKEN = 4
 
 /** SQLSTATEs that the SQL API raises. */
-export const SQLSTATE = { leaseLost: 'FW001', unknownExecutor: 'FW002' } as const
+export const SQLSTATE = {
+  leaseLost: 'FW001',
+  unknownExecutor: 'FW002',
+  unknownDeadLetter: 'FW003',
+  wrongState: 'FW004',
+  unknownExecution: 'FW005',
+  unknownStep: 'FW006',
+} as const
 
 export async function registerExecutor(sql: Queryable, name: string, workflows: RegisteredWorkflow[]): Promise<string> {
   const { rows } = await write('fw_register_executor', () => sql.query<{ id: string }>('select public.fw_register_executor($1, $2, $3) as id', [

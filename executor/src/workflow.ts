@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { Context } from './context.js'
 import { type Duration, toMilliseconds } from './duration.js'
 import { UsageError } from './errors.js'
+import type { MustBeJson } from './json-types.js'
 
 export interface RetryPolicy {
   /** Attempts in all before the dead letter, 1 to 100. Default: 5. */
@@ -67,18 +68,21 @@ export interface Workflow<Input = unknown, Output = unknown> {
 /**
  * Defines a workflow.
  * @param options name, input schema, retry policy and timeout
- * @param handler gets the context and the parsed input; what it returns is the execution's output (JSON)
+ * @param handler gets the context and the parsed input; what it returns is the execution's output, which JSON must be able to hold: a Date or a
+ *   Map, say, does not compile
  * @throws UsageError for a name, a retry policy or a timeout out of range
  */
-export function workflow<Schema extends z.ZodType, Output>(
+export function workflow<Schema extends z.ZodType, Returned>(
   options: WorkflowOptions<Schema>,
-  handler: (ctx: Context, input: z.output<Schema>) => Promise<Output> | Output,
-): Workflow<z.input<Schema>, Output> {
+  handler: (ctx: Context, input: z.output<Schema>) => Returned & MustBeJson<Awaited<Returned>, 'output'>,
+): Workflow<z.input<Schema>, Awaited<Returned>> {
   const { name, input, retry = {}, onTimeout = 'fail', compensateOnTimeout = true } = options
   if (name.length < 1 || name.length > 200) {
     throw new UsageError(`a workflow name has 1 to 200 characters, not ${name.length}`)
   }
   const { backoff = {} } = retry
+  const call: (ctx: Context, input: z.output<Schema>) => unknown = handler
+  const run = async (ctx: Context, parsed: unknown): Promise<unknown> => await call(ctx, parsed as z.output<Schema>)
   return {
     [WORKFLOW]: true,
     name,
@@ -93,7 +97,7 @@ export function workflow<Schema extends z.ZodType, Output>(
       on_timeout: onTimeout,
       compensate_on_timeout: compensateOnTimeout,
     },
-    run: async (ctx, parsed) => await handler(ctx, parsed as z.output<Schema>),
+    run: run as Workflow<z.input<Schema>, Awaited<Returned>>['run'],
   }
 }
 

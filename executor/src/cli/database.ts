@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type pg from 'pg'
 import type { z } from 'zod'
 import { connectOwn, ownClient } from '../connections.js'
+import type { Queryable } from '../protocol.js'
 import { checkSchemaVersion } from '../schema-version.js'
 import { EXIT } from './exit-codes.js'
 import { CommandFailure, explainConnecting, messageOf } from './failure.js'
@@ -13,6 +14,8 @@ export interface DatabaseOptions {
 }
 
 export interface Database {
+  /** The connection, for functions that every client uses. */
+  readonly sql: Queryable
   /** Runs one statement; its rows must fit the shape. */
   rows: <Row>(shape: z.ZodType<Row>, text: string, values?: readonly unknown[]) => Promise<Row[]>
   /** The same for a statement that returns exactly one row. */
@@ -92,6 +95,7 @@ function on(client: pg.Client): Database {
     return shape.array().parse(result.rows)
   }
   return {
+    sql: client,
     rows,
     row: async (shape, text, values) => {
       const [first] = await rows(shape, text, values)

@@ -1,11 +1,11 @@
 // `fw enqueue`: enqueues one execution, and with --wait stays for its result.
 import type { Command } from 'commander'
 import { z } from 'zod'
-import { sqlState } from '../database-errors.js'
 import { checkIdempotencyKey } from '../keys.js'
+import { type ObstacleRow, obstaclesOf } from '../obstacles.js'
 import { duration, uuid } from './arguments.js'
 import { withClient } from './client.js'
-import { addDatabaseOption, type Database, databaseUrl, type DatabaseOptions, withDatabase } from './database.js'
+import { addDatabaseOption, databaseUrl, type DatabaseOptions, withDatabase } from './database.js'
 import { refuseOtherThanJson } from './json-error.js'
 import { FW, note, print, printJson, shellWord } from './output.js'
 import { printResult, WAIT_MS } from './result.js'
@@ -20,10 +20,7 @@ interface EnqueueOptions extends DatabaseOptions {
   json?: boolean
 }
 
-const INSUFFICIENT_PRIVILEGE = '42501'
-
 const Enqueued = z.object({ id: z.guid() })
-const Prospects = z.object({ pending: z.boolean(), enabled: z.boolean(), known: z.boolean() })
 
 export function addEnqueueCommand(program: Command): void {
   addDatabaseOption(program.command('enqueue'))
@@ -53,35 +50,25 @@ async function enqueue(workflow: string, input: string, options: EnqueueOptions)
     if (options.wait !== undefined) note(`enqueued ${enqueued.id}`)
     else if (options.json === true) printJson(enqueued)
     else print(enqueued.id)
-    await warn(database, workflow, options.organization, enqueued.id)
+    for (const obstacle of await obstaclesOf(database.sql, enqueued.id)) warn(obstacle)
     return enqueued
   })
   const { wait } = options
-  if (wait !== undefined) await withClient(options, (client) => printResult(client, id, wait === true ? WAIT_MS : wait, options.json === true))
+  if (wait !== undefined) await withClient(options, (client) => printResult(client, id, wait === true ? WAIT_MS : wait, options.json === true), () => undefined)
 }
 
 /** Says why it may not start: it is not an error, but whoever waits for it should know. */
-async function warn(database: Database, workflow: string, organizationId: string, id: string): Promise<void> {
-  const { pending, enabled, known } = await prospects(database, workflow, organizationId, id)
-  if (!pending) return
-  if (!enabled) {
-    note(`warning: the worker of organization ${organizationId} is disabled; this waits until it is enabled: ${FW} enable ${organizationId}`)
-  }
-  if (!known) note(`warning: no live executor runs workflow ${shellWord(workflow)}; this waits for one: ${FW} run <module>`)
-}
-
-async function prospects(database: Database, workflow: string, organizationId: string, id: string): Promise<z.infer<typeof Prospects>> {
-  try {
-    return await database.row(
-      Prospects,
-      `select (select r.status in ('queued', 'retry_pending', 'waiting') from public.fw_result($1) r) as pending,
-         exists (select from public.fw_module_settings s where s.organization_id = $2 and s.fw_execution_worker_enabled) as enabled,
-         $3 = any (public.fw_live_workflows()) as known`,
-      [id, organizationId, workflow],
-    )
-  } catch (error) {
-    // A role may be allowed to enqueue and nothing else.
-    if (sqlState(error) === INSUFFICIENT_PRIVILEGE) return { pending: false, enabled: true, known: true }
-    throw error
+function warn({ kind, detail, hint, workflow, organizationId }: ObstacleRow): void {
+  switch (kind) {
+    case 'organization_disabled':
+      note(`warning: ${detail}; this waits until it is enabled: ${FW} enable ${organizationId}`)
+      break
+    case 'no_executor':
+      note(`warning: no live executor runs workflow ${shellWord(workflow)}; this waits for one: ${FW} run <module>`)
+      break
+    case 'paused':
+    case 'slots_full':
+      note(`warning: ${detail}; ${hint}`)
+      break
   }
 }

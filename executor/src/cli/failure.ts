@@ -2,7 +2,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import pg from 'pg'
 import { sqlState } from '../database-errors.js'
-import { UsageError, WorkerError } from '../errors.js'
+import { RefusedError, UsageError, WorkerError } from '../errors.js'
 import { SqlFileError } from '../migrate/index.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 
@@ -41,6 +41,10 @@ const VALUE_STATES = /^(22...|23...)$/
 export function explain(error: unknown): Explanation {
   if (error instanceof CommandFailure) return { exitCode: error.exitCode, message: error.message, more: error.hint }
   if (error instanceof UsageError) return { exitCode: EXIT.usage, message: error.message }
+  if (error instanceof RefusedError) {
+    const said = [error.detail, error.hint].filter((text) => text !== undefined && text !== '')
+    return { exitCode: error.code === 'VALUE_REFUSED' ? EXIT.usage : EXIT.failed, message: error.message, more: said.length === 0 ? undefined : said.join(' ') }
+  }
   if (error instanceof SqlFileError) return { exitCode: EXIT.failed, message: error.message, more: hintsOf(error.cause) }
   if (error instanceof pg.DatabaseError) return explainServerError(error)
   const unreachable = explainUnreachable(error)

@@ -14,23 +14,26 @@ interface HealthOptions extends DatabaseOptions {
 
 const Subject = z.object({ subject: z.string(), isOk: z.boolean(), detail: z.string(), hint: z.string().nullable() })
 
+const EXECUTOR = `select 'executor' as subject, count(*) > 0 as "isOk", format('%s alive of this name', count(*)) as detail, null as hint
+  from public.fw_executors x
+  where x.name = $1 and x.stopped_at is null and x.last_seen_at > now() - interval '30 seconds'`
+
+/** Whether the database has heard from an executor of this name within 30 seconds. */
+export async function isAlive(url: string, executor: string): Promise<boolean> {
+  return await withDatabase(url, async (database) => (await database.row(Subject, EXECUTOR, [executor])).isOk, { setUp: false })
+}
+
 export function addHealthCommand(program: Command): void {
   addDatabaseOption(program.command('health'))
     .summary('whether all is well; exit code 1 when not')
-    .description('Tells whether the worker is well: the tick and who runs it, executors, disabled organizations, a pause, dead letters.')
+    .description('Tells whether the worker is well: the tick and who runs it, executors, disabled organizations, workflows that nobody runs, a pause, dead letters.')
     .option('--executor <name>', 'ask only whether an executor of this name is alive, as a probe of its container does')
     .option('--json', 'print one JSON object a subject')
     .action(async (options: HealthOptions) => {
       const subjects = await withDatabase(databaseUrl(options), (database) =>
         options.executor === undefined
           ? database.rows(Subject, 'select subject, is_ok as "isOk", detail, hint from public.fw_health()')
-          : database.rows(
-              Subject,
-              `select 'executor' as subject, count(*) > 0 as "isOk", format('%s alive of this name', count(*)) as detail, null as hint
-               from public.fw_executors x
-               where x.name = $1 and x.stopped_at is null and x.last_seen_at > now() - interval '30 seconds'`,
-              [options.executor],
-            ),
+          : database.rows(Subject, EXECUTOR, [options.executor]),
       )
       for (const each of subjects) {
         if (options.json === true) printJson(each)

@@ -1,5 +1,6 @@
 // `fw run`: runs the workflows that a module exports, until it is told to stop.
-import type { Command } from 'commander'
+import { hostname } from 'node:os'
+import { type Command, Option } from 'commander'
 import { Executor } from '../executor.js'
 import type { Logger } from '../logger.js'
 import type { Workflow } from '../workflow.js'
@@ -7,6 +8,8 @@ import { duration, wholeNumber } from './arguments.js'
 import { addDatabaseOption, databaseName, databaseUrl, type DatabaseOptions, withDatabase } from './database.js'
 import { exampleInput } from './example-input.js'
 import { EXIT } from './exit-codes.js'
+import { isAlive } from './health.js'
+import { type HealthFile, keepHealthFile } from './health-file.js'
 import { commandLogger } from './log.js'
 import { migrateDatabase, type MigrateOptions, withCurrentOption } from './migrate.js'
 import { EXAMPLE_ORGANIZATION, FW, note, shellWord } from './output.js'
@@ -21,9 +24,13 @@ interface RunOptions extends DatabaseOptions, MigrateOptions {
   poll?: number
   /** Milliseconds. */
   stopTimeout: number
+  healthFile?: string
 }
 
-const STOP_MS = 30_000
+/** Less than the 30 s that Kubernetes waits between SIGTERM and SIGKILL, so that what is left is handed back before. */
+const STOP_MS = 25_000
+/** A third of what a probe may allow. */
+const HEALTH_FILE_MS = 10_000
 
 export function addRunCommand(program: Command): void {
   addDatabaseOption(program.command('run'))
@@ -33,7 +40,8 @@ export function addRunCommand(program: Command): void {
     .option('--migrate', 'first bring the database to this version')
     .option('--concurrency <number>', 'most executions in flight', wholeNumber(1, 100_000), 100)
     .option('--poll <duration>', 'how often to look for work without being woken (default: 1s)', duration)
-    .option('--stop-timeout <duration>', 'how long running executions may take to finish at the end (default: 30s)', duration, STOP_MS)
+    .option('--stop-timeout <duration>', 'how long running executions may take to finish at the end (default: 25s)', duration, STOP_MS)
+    .addOption(new Option('--health-file <path>', 'renew this file every 10 seconds while the database hears from this process, for probes').env('FW_HEALTH_FILE'))
     .addOption(withCurrentOption())
     .action(run)
 }
@@ -44,20 +52,25 @@ async function run(module: string, options: RunOptions): Promise<void> {
   if (options.migrate === true) await migrateDatabase(url, options)
   await withDatabase(url, () => Promise.resolve())
   const logger = commandLogger()
+  const name = `${hostname()}:${process.pid}`
   const executor = new Executor({
     connectionString: url,
     workflows,
+    name,
     concurrency: options.concurrency,
     logger,
     ...(options.poll === undefined ? {} : { pollInterval: options.poll }),
   })
   const stop = awaitStopSignal()
+  let health: HealthFile | undefined
   try {
     await executor.start()
+    if (options.healthFile !== undefined) health = keepHealthFile({ path: options.healthFile, isAlive: () => isAlive(url, name), every: HEALTH_FILE_MS })
     tellReady(logger, workflows, url)
     const signal = await stop.received
     await stopInOrder({ executor, logger, stop, signal, timeout: options.stopTimeout })
   } finally {
+    await health?.stop()
     stop.dispose()
   }
 }

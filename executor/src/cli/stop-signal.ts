@@ -3,6 +3,8 @@
 /** npm passes a Ctrl-C on to a program that got it from the terminal already: so soon, it is the same one. */
 const SAME_WITHIN_MS = 500
 
+const LOOK_AT_PARENT_MS = 200
+
 export interface StopSignal {
   /** Resolves with the first signal. */
   readonly received: Promise<NodeJS.Signals>
@@ -12,7 +14,12 @@ export interface StopSignal {
   dispose: () => void
 }
 
-/** From now on the signals no longer end the process by themselves. */
+/**
+ * From now on the signals no longer end the process by themselves.
+ *
+ * Under npm (`npx fw run`, or a script) there may be a shell between npm and this process: npm passes SIGTERM on to the shell, which ends
+ * without a word to us. That it is gone is taken for the signal.
+ */
 export function awaitStopSignal(): StopSignal {
   let resolve: (signal: NodeJS.Signals) => void = () => undefined
   const received = new Promise<NodeJS.Signals>((settle) => {
@@ -27,13 +34,25 @@ export function awaitStopSignal(): StopSignal {
       stop.onSecond()
     }
   }
+  const watch = process.env['npm_command'] === undefined ? undefined : watchParent(() => {
+    if (first === undefined) onSignal('SIGTERM')
+  })
   const stop: StopSignal = {
     received,
     onSecond: () => undefined,
     dispose: () => {
+      clearInterval(watch)
       process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
     },
   }
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
   return stop
+}
+
+/** The parent of a process whose own has ended is another one. */
+function watchParent(onGone: () => void): NodeJS.Timeout {
+  const parent = process.ppid
+  return setInterval(() => {
+    if (process.ppid !== parent) onGone()
+  }, LOOK_AT_PARENT_MS).unref()
 }

@@ -8,6 +8,19 @@ export class PgmqMissingError extends WorkerError {
   }
 }
 
+/** The migrations and functions of this package are not where they are looked for: the package was bundled, say, and its files were left behind. */
+export class MigrationFilesMissingError extends WorkerError {
+  constructor(folder: string, options?: ErrorOptions) {
+    super(
+      'MIGRATION_FILES_MISSING',
+      `there are no migrations and functions in ${folder}, so nothing was migrated. If this program is a bundle, leave durable-execution-worker ` +
+        'out of it (as an external package), run `npx fw migrate` instead, or copy the folders migrations/committed and sql of the package and ' +
+        'name the folder that holds them as the option packageRoot of migrate().',
+      options,
+    )
+  }
+}
+
 /** The database was migrated by a newer version of this package. */
 export class SchemaNewerError extends WorkerError {
   constructor(message: string, options?: ErrorOptions) {

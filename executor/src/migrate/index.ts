@@ -4,12 +4,11 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { Logger, migrate as runGraphileMigrate } from 'graphile-migrate'
-import { clearAllPools } from 'graphile-migrate/dist/pg.js'
 import type pg from 'pg'
 import { connectOwn, ownClient } from '../connections.js'
 import { sqlState } from '../database-errors.js'
 import { committedChain, recordedChain, refuseOtherHistory } from './chain.js'
+import { MigrationFilesMissingError } from './errors.js'
 import { makeIndexes } from './indexes.js'
 import { ensurePgmq } from './pgmq.js'
 import { applySqlFiles, LOCK_TIMEOUT, sqlFiles } from './sql-files.js'
@@ -38,8 +37,17 @@ export interface MigrateResult {
   cronJobs: number
 }
 
-// From this file's folder, in src and in dist alike.
-const PACKAGE_ROOT = fileURLToPath(new URL('../../../', import.meta.url))
+/**
+ * From this file's folder, in src and in dist alike. Found when it is needed: in a bundle this file may have no place.
+ * @throws MigrationFilesMissingError
+ */
+function packageFolder(): string {
+  try {
+    return fileURLToPath(new URL('../../../', import.meta.url))
+  } catch (error) {
+    throw new MigrationFilesMissingError('this program, which cannot tell where it lies', { cause: error })
+  }
+}
 
 const CURRENT = 'migrations/current.sql'
 
@@ -48,10 +56,11 @@ const MIGRATE_LOCK = '4639837259105530917'
 
 /**
  * Migrates the database; safe to repeat, and to run from several places at once (one after the other).
- * @throws PgmqMissingError, SchemaNewerError, SchemaDivergedError, ForeignMigrationsError, SqlFileError
+ * @throws MigrationFilesMissingError, PgmqMissingError, SchemaNewerError, SchemaDivergedError, ForeignMigrationsError, SqlFileError
  */
 export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
-  const { connectionString, log = () => undefined, packageRoot = PACKAGE_ROOT } = options
+  const { connectionString, log = () => undefined, packageRoot = packageFolder() } = options
+  await refuseMissingFiles(packageRoot)
   const client = ownClient({ connectionString, application_name: 'fw migrate' })
   await connectOwn(client)
   try {
@@ -72,6 +81,13 @@ export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
     // Ends the session, and so the lock.
     await client.end().catch(() => undefined)
   }
+}
+
+/** A chain without migrations, or no function at all, would be a success that has done nothing. */
+async function refuseMissingFiles(packageRoot: string): Promise<void> {
+  const chain = await committedChain(join(packageRoot, 'migrations', 'committed'))
+  const functions = await sqlFiles(packageRoot, 'sql/functions')
+  if (chain.length === 0 || functions.length === 0) throw new MigrationFilesMissingError(packageRoot)
 }
 
 async function runMigrations(
@@ -116,6 +132,9 @@ async function installCronJobs(client: pg.Client): Promise<number> {
 }
 
 async function runGraphile(client: pg.Client, connectionString: string, packageRoot: string, log: (line: string) => void): Promise<void> {
+  // Only now: it does not survive being bundled.
+  const { Logger, migrate: runGraphileMigrate } = await import('graphile-migrate')
+  const { clearAllPools } = await import('graphile-migrate/dist/pg.js')
   const session = `fw migrate ${randomUUID().slice(0, 8)}`
   try {
     await runGraphileMigrate({

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
-import { execution, organization } from '../support/sql.js'
+import { claim, execution, executor, organization, report } from '../support/sql.js'
 import { fixture, fw, startFw } from './fw.js'
 
 const database = testDatabase()
@@ -103,13 +103,28 @@ describe('fw enqueue', () => {
     expect(stderr).toMatch(/^warning: no live executor runs workflow nobody-runs-this/m)
     expect(stderr).not.toContain('disabled')
   })
+
+  it('warns that all slots are taken, and that the worker is paused', async () => {
+    const acme = await organization(database, { batchSize: 1, concurrency: 1 })
+    const x = await executor(database, 'full')
+    await enqueue('full', '{}', acme)
+    const [held] = await claim(database, x)
+    if (held === undefined) throw new Error('nothing was claimed')
+    await database.query("select public.fw_pause('an upgrade')")
+    const { code, stderr } = await enqueue('full', '{}', acme)
+    await database.query('select public.fw_resume()')
+    expect(code).toBe(0)
+    expect(stderr).toContain(`warning: all places of organization ${acme} are taken: 1 executions are in flight, and 1 slots of 1 may be; `)
+    expect(stderr).toMatch(/^warning: the worker as a whole is paused; select fw_resume\(\) goes on/m)
+    await report(database, x, [held])
+  })
 })
 
 describe('fw enqueue --wait', () => {
   it('prints the result of an execution, its failure, and nothing but JSON', async () => {
     const acme = await organization(database)
-    const executor = startFw(['run', fixture('workflows.js')], { url: database.url })
-    await executor.untilWritten('stderr', '"ready"')
+    const running = startFw(['run', fixture('workflows.js')], { url: database.url })
+    await running.untilWritten('stderr', '"ready"')
 
     const plain = await enqueue('greet', '{"name":"Ada"}', acme, '--wait')
     expect(plain).toMatchObject({ code: 0, stdout: '"Hello, Ada"\n' })
@@ -126,8 +141,8 @@ describe('fw enqueue --wait', () => {
     expect(failedJson.code).toBe(1)
     expect(JSON.parse(failedJson.stdout)).toMatchObject({ status: 'failed', error: expect.stringContaining('it is refused') as string, errorCategory: 'RUNTIME' })
 
-    executor.kill('SIGTERM')
-    expect((await executor.finished).code).toBe(0)
+    running.kill('SIGTERM')
+    expect((await running.finished).code).toBe(0)
   })
 
   it('fails when the execution has not finished in time, which goes on', async () => {

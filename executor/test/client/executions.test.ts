@@ -54,7 +54,7 @@ test('a queued, a waiting and a delayed execution are cancelled with the reason,
   expect(await messages(database, organizationId)).toEqual([])
   await database.client.emit(organizationId, 'never')
   expect((await database.client.get(waiting)).status).toBe('cancelled')
-  await expect(database.client.cancel(randomUUID())).rejects.toMatchObject({ code: 'FW003' })
+  await expect(database.client.cancel(randomUUID())).rejects.toMatchObject({ code: 'UNKNOWN_EXECUTION' })
 })
 
 test('the handler of a running one is aborted at once, and its place is free', async () => {
@@ -95,7 +95,7 @@ test('one that waits is made to fail, with a reason; its handler is not called a
   expect(await database.client.fail(id, 'again')).toBe(false)
   await database.client.emit(organizationId, 'never')
   expect(calls).toBe(1)
-  await expect(database.client.fail(randomUUID(), 'it is not there')).rejects.toMatchObject({ code: 'FW003' })
+  await expect(database.client.fail(randomUUID(), 'it is not there')).rejects.toMatchObject({ code: 'UNKNOWN_EXECUTION' })
 })
 
 test('summaries are what list gives, but for what may be large, which the database is not asked for', async () => {

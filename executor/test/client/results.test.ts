@@ -58,7 +58,7 @@ describe('result', () => {
     const id = await database.client.enqueue('never run', {}, { organizationId: randomUUID() })
     const failure = await database.client.result(id, { timeout: '50ms' }).catch((error: unknown) => error)
     expect(failure).toBeInstanceOf(ResultTimeoutError)
-    expect(failure).toMatchObject({ code: 'RESULT_TIMEOUT', message: `execution ${id} is still queued after 50 ms; it goes on` })
+    expect(failure).toMatchObject({ code: 'RESULT_TIMEOUT', message: expect.stringContaining(`execution ${id} is still queued after 50 ms; it goes on`) as string })
   })
 
   test('of an execution that does not exist throws at once', async () => {

@@ -108,10 +108,14 @@ describeContainer('the image of the executor', () => {
   test('it is unhealthy when the database does not hear from it', async () => {
     const container = await executor().start()
     try {
-      const probe = async () => (await container.exec(['sh', '-c', 'fw health --executor "$(cat /etc/hostname):1"'])).exitCode
+      const { dockerode } = (await getContainerRuntimeClient()).container
+      const { Config } = await dockerode.getContainer(container.getId()).inspect()
+      const [how, command = ''] = (Config as { Healthcheck?: { Test?: string[] } }).Healthcheck?.Test ?? []
+      expect({ how, command }).toEqual({ how: 'CMD-SHELL', command: expect.not.stringMatching(/\b(fw|node) /) as unknown })
+      const probe = async () => (await container.exec(['sh', '-c', command])).exitCode
       expect(await probe()).toBe(0)
       await database.query("update public.fw_executors set name = 'somebody else' where stopped_at is null")
-      expect(await probe()).toBe(1)
+      await until('the file is too old', async () => (await probe()) === 1, 120)
     } finally {
       await container.stop()
     }

@@ -136,11 +136,11 @@ describe('an execution that is parked', () => {
   test('goes on from a step when an operator says so; what came before stays', async () => {
     const { id } = await deploy(first, second)
     await untilParked(database, id)
-    await expect(database.client.continueFrom(id, 'no such step')).rejects.toMatchObject({ code: 'FW003' })
+    await expect(database.client.continueFrom(id, 'no such step')).rejects.toMatchObject({ code: 'UNKNOWN_STEP' })
     const said = await fw(['executions', 'continue', id, '--from', 'b'], { url: database.url })
     expect(said.stdout).toBe(`${id} goes on from 'b'; 2 steps happen again\n`)
     expect(await database.client.result(id)).toEqual(['a', 'b2'])
-    await expect(database.client.continueFrom(id, 'a')).rejects.toMatchObject({ code: 'FW004' })
+    await expect(database.client.continueFrom(id, 'a')).rejects.toMatchObject({ code: 'EXECUTION_STATE' })
     expect(await database.query('select 1 from public.fw_parked where execution_id = $1', [id])).toEqual([])
   })
 

@@ -50,7 +50,7 @@ export function executorDatabase(options: TestDatabaseOptions = {}): ExecutorDat
       return database.pool
     },
     get client() {
-      return (client ??= new Client({ pool: database.pool }))
+      return (client ??= new Client({ pool: database.pool, onWarning: () => undefined }))
     },
     query: (text, values) => database.query(text, values),
     drop: () => database.drop(),

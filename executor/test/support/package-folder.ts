@@ -16,7 +16,10 @@ export async function packageFolder(migrations: readonly string[], files: Readon
     await writeFile(join(committed, `${String(index + 1).padStart(6, '0')}.sql`), text)
     previous = hash
   }
-  for (const [path, content] of Object.entries(files)) {
+  // A package without any function is none.
+  const hasFunctions = Object.keys(files).some((path) => path.startsWith('sql/functions/'))
+  const all = hasFunctions ? files : { ...files, 'sql/functions/clock/nothing.sql': 'select 1;' }
+  for (const [path, content] of Object.entries(all)) {
     await mkdir(dirname(join(root, path)), { recursive: true })
     await writeFile(join(root, path), content)
   }

@@ -1,7 +1,8 @@
 import type pg from 'pg'
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { z } from 'zod'
-import type { Client, ExecutionId } from '../../src/client.js'
+import type { ExecutionId } from '../../src/client-options.js'
+import type { Client } from '../../src/client.js'
 import type { ExecutorOptions } from '../../src/executor-options.js'
 import { workflow, type Workflow } from '../../src/workflow.js'
 

@@ -43,7 +43,7 @@ begin
     perform public.fw_check_enqueue_sizes(p_workflow, p_inputs, p_metadata, p_workflow_version);
   end if;
   -- Compared as dates: as intervals a year has 360 days. The day more is for those who count a year as 365.25.
-  if p_delay is null or p_delay < interval '0' or public.fw_now() + p_delay > public.fw_now() + interval '100 years 1 day' then
+  if p_delay is null or p_delay < interval '0' or p_delay > interval '200 years' or public.fw_now() + p_delay > public.fw_now() + interval '100 years 1 day' then
     raise invalid_parameter_value using
       message = format('the delay %s is outside 0 to 100 years', coalesce(p_delay::text, 'NULL')), hint = 'Nothing was enqueued.';
   end if;

@@ -9,7 +9,7 @@ set jit = off
 as $$
 declare
   v_count constant integer := coalesce(cardinality(p_inputs), 0);
-  v_not_before constant timestamptz := public.fw_now() + p_delay;
+  v_not_before timestamptz;
   v_ids uuid[] := '{}';
   v_messages bigint[];
   -- All but the execution: setting that one is a third of the cost of building each message.
@@ -24,11 +24,14 @@ declare
 begin
   -- Called by assignment: cheaper than PERFORM, and an enqueue of one is short enough to show it.
   v_void := public.fw_check_enqueue(p_workflow, p_inputs, p_organization_id, p_idempotency_keys, p_delay, p_metadata, p_workflow_version);
+  v_not_before := public.fw_now() + p_delay;
   select exists (select from public.fw_module_settings s where s.organization_id = p_organization_id),
     p_delay <= interval '0' and exists (select from public.fw_waiting_executors)
   into v_is_known, v_is_wanted;
   if not v_is_known then
-    insert into public.fw_module_settings (organization_id) values (p_organization_id) on conflict do nothing;
+    insert into public.fw_module_settings (organization_id, fw_execution_worker_enabled)
+    select p_organization_id, c.enable_new_organizations from public.fw_worker_config c
+    on conflict do nothing;
   end if;
 
   if v_count = 1 then

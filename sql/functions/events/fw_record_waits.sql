@@ -19,6 +19,21 @@ declare
   v_key_organizations uuid[];
   v_keys text[];
 begin
+  if exists (
+    select from unnest(p_wait_items, p_wait_names, p_wait_indexes) as w (item, name, step_index)
+    where w.item is not null and (w.name is null or w.step_index is null)
+  ) then
+    raise null_value_not_allowed using
+      message = format('p_wait_names or p_wait_indexes has a NULL, or is shorter than p_wait_items, which has %s places', cardinality(p_wait_items)),
+      detail = 'No wait was recorded.',
+      hint = 'Pass a name and an index for each wait.';
+  end if;
+  if exists (select from unnest(p_wait_names || p_wait_groups) as name where octet_length(name) > 2000) then
+    raise program_limit_exceeded using
+      message = format('the name of a step has %s bytes, more than 2000', (select max(octet_length(name)) from unnest(p_wait_names || p_wait_groups) as name)),
+      detail = 'No wait was recorded.',
+      hint = 'Give the step a shorter name.';
+  end if;
   perform public.fw_check_event_key(key) from unnest(p_wait_keys) as key where key is not null;
   select array_agg(e.id), array_agg(e.organization_id), array_agg(w.key) into v_waiters, v_key_organizations, v_keys
   from unnest(p_wait_items, p_wait_keys) as w (item, key)

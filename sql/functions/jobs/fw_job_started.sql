@@ -8,7 +8,7 @@ begin
     return clock_timestamp();
   end if;
   if not exists (select from public.fw_jobs j where j.name = p_name) then
-    raise exception using errcode = 'FW003',
+    raise exception using errcode = 'FW007',
       message = format('there is no job %L in fw_jobs', p_name), hint = 'Run fw migrate: it puts the jobs of sql/cron there.';
   end if;
   raise notice 'job % is at work already: this run does nothing', p_name;

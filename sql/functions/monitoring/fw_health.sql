@@ -96,7 +96,8 @@ begin
   return next;
   return query select * from public.fw_health_of_claims();
   return query select * from public.fw_health_of_retention();
+  return query select * from public.fw_health_of_unknown_workflows();
 end
 $$;
 comment on function public.fw_health() is
-  'Whether the worker is well, a row for each subject, with what to do where it is not: the tick and who runs it, executors, work that waits for a disabled organization, a pause, dead letters, executions that are parked, claims that fail, retention.';
+  'Whether the worker is well, a row for each subject, with what to do where it is not: the tick and who runs it, executors, work that waits for a disabled organization, a pause, dead letters, executions that are parked, claims that fail, retention, work for a workflow that nobody runs.';

@@ -23,7 +23,7 @@ begin
   perform from public.fw_lock_executions(array[p_execution_id], false);
   select * into v_execution from public.fw_workflow_executions e where e.id = p_execution_id;
   if not found then
-    raise exception using errcode = 'FW003', message = format('there is no execution %s', coalesce(p_execution_id::text, 'NULL'));
+    raise exception using errcode = 'FW005', message = format('there is no execution %s', coalesce(p_execution_id::text, 'NULL'));
   end if;
   if v_execution.status not in ('queued', 'retry_pending', 'waiting') or v_execution.compensating is not null then
     raise exception using errcode = 'FW004',
@@ -37,7 +37,7 @@ begin
   select coalesce(greatest(s.seen_order, -2 - s.seen_order), s.step_index) into v_from
   from public.fw_execution_steps s where s.execution_id = p_execution_id and s.node_id = p_step;
   if not found then
-    raise exception using errcode = 'FW003',
+    raise exception using errcode = 'FW006',
       message = format('execution %s has no step %L', p_execution_id, p_step),
       detail = 'Nothing was changed.',
       hint = format('select node_id, status from fw_execution_steps where execution_id = %L order by step_index lists its steps.', p_execution_id);

@@ -8,6 +8,18 @@ as $$
 declare
   v_execution public.fw_workflow_executions;
 begin
+  if p_name is null or p_step_index is null then
+    raise null_value_not_allowed using
+      message = format('%s must not be NULL', case when p_name is null then 'p_name' else 'p_step_index' end),
+      detail = format('No step of execution %s was recorded.', p_execution_id),
+      hint = 'Pass the name of the step, and its place among the steps of the execution, which counts from 0.';
+  end if;
+  if octet_length(p_name) > 2000 then
+    raise program_limit_exceeded using
+      message = format('the name of a step has %s bytes, more than 2000', octet_length(p_name)),
+      detail = format('No step of execution %s was recorded.', p_execution_id),
+      hint = 'Give the step a shorter name.';
+  end if;
   if pg_column_size(p_output) > 150000 or p_step_index >= 63 then
     perform public.fw_check_report(array[p_execution_id], null, array[1], array[p_name], array[p_step_index], array[p_output]);
   end if;
@@ -28,7 +40,7 @@ begin
     (execution_id, node_id, organization_id, step_index, attempt_number, status, output_data, started_at, completed_at, duration_ms,
      asked, asked_order, seen_order)
   values (p_execution_id, p_name, v_execution.organization_id, p_step_index, v_execution.retry_count + 1, 'completed', p_output,
-    public.fw_now() - make_interval(secs => p_duration_ms / 1000.0), public.fw_now(), p_duration_ms, p_asked, p_asked_order, p_seen_order);
+    public.fw_now() - make_interval(secs => coalesce(p_duration_ms, 0) / 1000.0), public.fw_now(), p_duration_ms, p_asked, p_asked_order, p_seen_order);
 end
 $$;
 comment on function public.fw_checkpoint(uuid, uuid, uuid, text, integer, jsonb, integer, text, integer, integer) is

@@ -3,6 +3,12 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if p_name is null then
+    raise null_value_not_allowed using
+      message = 'p_name must not be NULL',
+      detail = format('No compensation of execution %s was recorded.', p_execution_id),
+      hint = 'Pass the name of the step that was compensated.';
+  end if;
   if cardinality(public.fw_lock_leases(p_executor_id, array[p_batch_id])) = 0
     or not exists (
       select from public.fw_workflow_executions e

@@ -12,6 +12,21 @@ set enable_mergejoin = off
 set jit = off
 as $$
 begin
+  if exists (
+    select from unnest(p_items, p_names, p_indexes) as c (item, name, step_index)
+    where p_attempts[c.item] is not null and (c.name is null or c.step_index is null)
+  ) then
+    raise null_value_not_allowed using
+      message = format('p_step_names or p_step_indexes has a NULL, or is shorter than p_step_items, which has %s places', cardinality(p_items)),
+      detail = 'Nothing was recorded of this report.',
+      hint = 'Pass a name and an index for each step.';
+  end if;
+  if exists (select from unnest(p_names) as name where octet_length(name) > 2000) then
+    raise program_limit_exceeded using
+      message = format('the name of a step has %s bytes, more than 2000', (select max(octet_length(name)) from unnest(p_names) as name)),
+      detail = 'Nothing was recorded of this report.',
+      hint = 'Give the step a shorter name.';
+  end if;
   insert into public.fw_execution_steps as s
     (execution_id, node_id, organization_id, step_index, attempt_number, status, output_data, started_at, completed_at, duration_ms,
      asked, asked_order, seen_order, error_message, error, is_compensable)
@@ -19,7 +34,7 @@ begin
   select distinct on (p_execution_ids[c.item], c.name)
     p_execution_ids[c.item], c.name, p_organizations[c.item], c.step_index, p_attempts[c.item],
     case when c.failed then public.fw_step_status 'failed' else 'completed' end, c.output,
-    public.fw_now() - make_interval(secs => c.duration_ms / 1000.0), public.fw_now(), c.duration_ms,
+    public.fw_now() - make_interval(secs => coalesce(c.duration_ms, 0) / 1000.0), public.fw_now(), c.duration_ms,
     c.asked, c.asked_order, c.seen_order, c.error ->> 'message', case when c.error -> 'again' is null then c.error end, c.compensable
   from unnest(p_items, p_names, p_indexes, p_outputs, p_durations_ms, p_asked, p_asked_orders, p_seen_orders, p_failed, p_errors, p_compensable)
     with ordinality as c (item, name, step_index, output, duration_ms, asked, asked_order, seen_order, failed, error, compensable, place)

@@ -18,13 +18,16 @@ begin
   end if;
   select * into v_execution from public.fw_workflow_executions e where e.id = p_execution_id for no key update;
   if not found then
-    raise exception using errcode = 'FW003', message = format('there is no execution %s', coalesce(p_execution_id::text, 'NULL'));
+    raise exception using errcode = 'FW005', message = format('there is no execution %s', coalesce(p_execution_id::text, 'NULL'));
   end if;
   if v_execution.status in ('completed', 'failed', 'timed_out', 'cancelled') or v_execution.deadline_at is null then
     raise exception using errcode = 'FW004',
       message = format('execution %s is %s and has no deadline to extend', p_execution_id, v_execution.status),
       hint = case when v_execution.status in ('failed', 'timed_out') then 'fw_dlq_retry starts it again, with a new deadline.'
         when v_execution.status in ('completed', 'cancelled') then 'It has finished: there is nothing to wait for.'
+        when v_execution.deadline_left is not null then format(
+          'Its deadline stands still while it waits, with %s left, and is set again when it goes on: extend it then.',
+          date_trunc('second', v_execution.deadline_left))
         else 'A deadline is set when the first attempt starts.' end;
   end if;
   update public.fw_workflow_executions e set deadline_at = e.deadline_at + make_interval(mins => p_minutes), deadline_warned_at = null

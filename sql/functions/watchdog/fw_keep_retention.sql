@@ -4,7 +4,7 @@ as $$
 declare
   v_timeout constant bigint := (select s.setting::bigint from pg_catalog.pg_settings s where s.name operator(pg_catalog.=) 'statement_timeout');
   -- The whole CALL is one statement to a statement_timeout.
-  v_until constant timestamptz := pg_catalog.clock_timestamp() operator(pg_catalog.+) least(p_budget, interval '1 day',
+  v_until constant timestamptz := pg_catalog.clock_timestamp() operator(pg_catalog.+) least(greatest(p_budget, interval '0'), interval '1 day',
     case when v_timeout operator(pg_catalog.>) 0 then pg_catalog.make_interval(secs => v_timeout operator(pg_catalog./) 1250.0) else p_budget end);
   -- An executor runs the job in a transaction of its own, and runs it again at once where there is more to do.
   v_in_rounds constant boolean := public.fw_job_driver() operator(pg_catalog.!~~) 'executor %';

@@ -8,7 +8,7 @@ const database = sqlDatabase()
 const SECONDS = 5
 
 /** Refusals that are answers: the lease is lost, the dead letter is gone, the execution is live. */
-const ANSWERS = new Set(['FW001', 'FW003', 'FW004'])
+const ANSWERS = new Set(['FW001', 'FW003', 'FW004', 'FW005'])
 
 interface World {
   name: string

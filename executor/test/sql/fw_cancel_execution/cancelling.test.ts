@@ -62,6 +62,6 @@ describe('cancelling', () => {
   })
 
   test('refuses an execution that there is not', async () => {
-    await expect(cancel(database, randomUUID())).rejects.toMatchObject({ code: 'FW003' })
+    await expect(cancel(database, randomUUID())).rejects.toMatchObject({ code: 'FW005' })
   })
 })

@@ -10,7 +10,7 @@ const database = sqlDatabase()
 
 const SECONDS = Number(process.env['FW_STORM_SECONDS'] ?? 8)
 /** Refusals that are answers: a lost lease, nothing to redrive, children nested too deep. */
-const ANSWERS = new Set(['FW001', 'FW003', 'FW004', '54000'])
+const ANSWERS = new Set(['FW001', 'FW003', 'FW004', 'FW005', '54000'])
 const KEYS = ['k', 'l', 'm']
 
 /** Lets executions wait: for a map of children, for events and for an hour, all at once. */

@@ -165,7 +165,7 @@ describe('others, while the watchdog has not yet committed:', () => {
 })
 
 /** Refusals that are answers. */
-const ANSWERS = new Set(['FW001', 'FW003', 'FW004'])
+const ANSWERS = new Set(['FW001', 'FW003', 'FW004', 'FW005'])
 
 test('watchdog, ticks, claims, reports, extensions and resets in parallel: no deadlock, and nothing ends twice', async () => {
   const names = [workflow(), workflow(), workflow()]

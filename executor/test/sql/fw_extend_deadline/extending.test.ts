@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { expectInvariantsZero } from '../../support/database.js'
 import { listening } from '../../support/listening.js'
 import { deadLetter, execution, one, report, reportFailures, sqlDatabase } from '../../support/sql.js'
-import { check, deadlineIn, deadlines, notices, outcomesOf, running, scene } from '../fw_check_deadlines/scene.js'
+import { check, deadlineIn, deadlines, invoke, notices, outcomesOf, running, scene } from '../fw_check_deadlines/scene.js'
 
 const database = sqlDatabase()
 
@@ -134,8 +134,8 @@ describe('what cannot be', () => {
 
   test('an unknown execution is refused', async () => {
     const unknown = randomUUID()
-    await expectRefused(unknown, 10, 'a large import', { code: 'FW003', message: `there is no execution ${unknown}` })
-    await expectRefused(null, 10, 'a large import', { code: 'FW003', message: 'there is no execution NULL' })
+    await expectRefused(unknown, 10, 'a large import', { code: 'FW005', message: `there is no execution ${unknown}` })
+    await expectRefused(null, 10, 'a large import', { code: 'FW005', message: 'there is no execution NULL' })
   })
 
   test('one that has not started is refused: it has no deadline yet', async () => {
@@ -144,6 +144,16 @@ describe('what cannot be', () => {
       code: 'FW004',
       message: `execution ${id} is queued and has no deadline to extend`,
       hint: 'A deadline is set when the first attempt starts.',
+    })
+  })
+
+  test('one that waits is refused: its deadline stands still, and how much is left is told', async () => {
+    const { id, x, held } = await running(database)
+    await invoke(database, x, held, [])
+    await expectRefused(id, 10, 'a large import', {
+      code: 'FW004',
+      message: `execution ${id} is waiting and has no deadline to extend`,
+      hint: expect.stringMatching(/^Its deadline stands still while it waits, with 00:59:5\d left, and is set again when it goes on: extend it then\.$/) as unknown,
     })
   })
 

@@ -85,6 +85,6 @@ describe('failing by hand', () => {
     expect(await fail(database, id)).toBe(false)
     expect(await execution(database, id)).toMatchObject({ status: 'completed' })
     for (const reason of [null, '', ' \n']) await expect(fail(database, id, reason)).rejects.toMatchObject({ code: '22023', message: 'the reason is empty' })
-    await expect(fail(database, randomUUID())).rejects.toMatchObject({ code: 'FW003' })
+    await expect(fail(database, randomUUID())).rejects.toMatchObject({ code: 'FW005' })
   })
 })

@@ -23,11 +23,11 @@ const job = async (name: string) =>
 describe('a job', () => {
   test('that is not in fw_jobs is refused, and what puts it there is named', async () => {
     await expect(database.query("select public.fw_job_started('no-such-job')")).rejects.toMatchObject({
-      code: 'FW003',
+      code: 'FW007',
       message: "there is no job 'no-such-job' in fw_jobs",
       hint: 'Run fw migrate: it puts the jobs of sql/cron there.',
     })
-    await expect(database.query('select public.fw_job_started(null)')).rejects.toMatchObject({ code: 'FW003' })
+    await expect(database.query('select public.fw_job_started(null)')).rejects.toMatchObject({ code: 'FW007' })
   })
 
   test('has the time of its start, later than that of its transaction', async () => {
