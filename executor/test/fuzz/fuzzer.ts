@@ -108,7 +108,7 @@ async function make(client: pg.Client, call: Call, fuzzed: Fuzzed): Promise<void
   fuzzed.counts.set(name, (fuzzed.counts.get(name) ?? 0) + 1)
   let state = '00000'
   try {
-    await client.query(`${isProcedure ? 'call' : 'select * from'} public.${name}(${parameters.join(', ')})`, call.values)
+    await client.query(`${isProcedure ? 'call' : 'select count(*) from'} public.${name}(${parameters.join(', ')})`, call.values)
   } catch (error) {
     if (!(error instanceof pg.DatabaseError)) throw error
     state = error.code ?? ''

@@ -40,7 +40,14 @@ begin
     (execution_id, node_id, organization_id, step_index, attempt_number, status, output_data, started_at, completed_at, duration_ms,
      asked, asked_order, seen_order)
   values (p_execution_id, p_name, v_execution.organization_id, p_step_index, v_execution.retry_count + 1, 'completed', p_output,
-    public.fw_now() - make_interval(secs => coalesce(p_duration_ms, 0) / 1000.0), public.fw_now(), p_duration_ms, p_asked, p_asked_order, p_seen_order);
+    public.fw_now() - make_interval(secs => coalesce(p_duration_ms, 0) / 1000.0), public.fw_now(), p_duration_ms, p_asked, p_asked_order, p_seen_order)
+  on conflict (execution_id, node_id) do nothing;
+  if not found then
+    raise exception using errcode = 'FW004',
+      message = format('execution %s has recorded step %L already', p_execution_id, p_name),
+      detail = 'What was recorded stays; this transaction is rolled back.',
+      hint = 'Read what was recorded (fw_list_steps) instead of doing the step again.';
+  end if;
 end
 $$;
 comment on function public.fw_checkpoint(uuid, uuid, uuid, text, integer, jsonb, integer, text, integer, integer) is

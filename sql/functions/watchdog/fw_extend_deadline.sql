@@ -8,7 +8,8 @@ begin
   if p_minutes is null or p_minutes not between 1 and 1440 then
     raise invalid_parameter_value using
       message = format('p_minutes is %s, outside 1 to 1440', coalesce(p_minutes::text, 'NULL')),
-      detail = format('The deadline of execution %s was not changed.', p_execution_id);
+      detail = format('The deadline of execution %s was not changed.', p_execution_id),
+      hint = 'Pass how many minutes it may take longer.';
   end if;
   if p_reason is null or length(btrim(p_reason, E' \t\r\n')) < 5 then
     raise invalid_parameter_value using
@@ -18,7 +19,8 @@ begin
   end if;
   select * into v_execution from public.fw_workflow_executions e where e.id = p_execution_id for no key update;
   if not found then
-    raise exception using errcode = 'FW005', message = format('there is no execution %s', coalesce(p_execution_id::text, 'NULL'));
+    raise exception using errcode = 'FW005', message = format('there is no execution %s', coalesce(p_execution_id::text, 'NULL')),
+      detail = 'Nothing was changed.', hint = 'select id from fw_list_executions() lists the newest executions.';
   end if;
   if v_execution.status in ('completed', 'failed', 'timed_out', 'cancelled') or v_execution.deadline_at is null then
     raise exception using errcode = 'FW004',

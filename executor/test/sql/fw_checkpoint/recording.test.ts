@@ -47,7 +47,7 @@ describe('fw_checkpoint', () => {
   test('of a step that is recorded already fails and rewrites nothing', async () => {
     const { x, id, held } = await scene()
     await checkpoint(database, x, held, { name: 'pay', index: 0, output: 'first' })
-    await expect(checkpoint(database, x, held, { name: 'pay', index: 0, output: 'second' })).rejects.toMatchObject({ code: '23505' })
+    await expect(checkpoint(database, x, held, { name: 'pay', index: 0, output: 'second' })).rejects.toMatchObject({ code: 'FW004', message: `execution ${held.execution_id} has recorded step 'pay' already` })
     expect(await steps(id)).toMatchObject([{ output_data: 'first' }])
     await report(database, x, [{ ...held, completed: [{ name: 'pay', index: 0, output: 'third' }] }])
     expect(await steps(id)).toMatchObject([{ output_data: 'first' }])
