@@ -192,7 +192,7 @@ test.each(['', 'k'.repeat(201), 'k'.repeat(10_000)])('a key that is empty or too
 test('a payload of 20 MB is refused with the limit, and nothing is emitted', async () => {
   const organizationId = await database.organization()
   await expect(database.client.emit(organizationId, 'big', 'x'.repeat(20_000_000))).rejects.toMatchObject({
-    code: '54000', message: "the payload of event 'big' has 20000002 bytes, more than result_limit, which is 16777216", detail: 'Nothing was written.',
+    code: 'LIMIT_EXCEEDED', message: "the payload of event 'big' has 20000002 bytes, more than result_limit, which is 16777216", detail: 'Nothing was written.',
   })
   expect(await database.query("select 1 from public.fw_events where key = 'big'")).toEqual([])
 })

@@ -28,6 +28,7 @@ test('each SQLSTATE of ours means one thing, and stands in the list', async () =
     FW003: ['there is no dead letter %s'],
     FW004: [
       // All of them: its state does not allow it.
+      'execution %s has recorded step %L already',
       'execution %s is %s and has no deadline to extend',
       'execution %s is %s, so it cannot go on from another step',
       'execution %s of dead letter %s is %s, so there is nothing to retry',
