@@ -106,5 +106,6 @@ export async function stateOf(on: Queryable, { organizationId, roles }: Party): 
     [organizationId],
   )
   const roleOf = new Map([...roles].map(([role, id]) => [id, role]))
-  return Object.fromEntries(rows.map(({ id, state }, place) => [roleOf.get(id) ?? `a child, at ${place}`, state]))
+  // Of two executions of one millisecond nobody knows which is the first.
+  return Object.fromEntries(rows.map(({ id, state }): [string, unknown] => [roleOf.get(id) ?? 'the child', state]).sort(([a], [b]) => (a < b ? -1 : 1)))
 }

@@ -18,7 +18,7 @@ declare
     where r.execution_id = p_execution_id and r.node_id > p_after collate "C"
     order by r.node_id;
 begin
-  if cardinality(p_execution_ids) is distinct from cardinality(p_batch_ids) or cardinality(p_execution_ids) is distinct from cardinality(p_after) then
+  if p_execution_ids is null or cardinality(p_execution_ids) is distinct from cardinality(p_batch_ids) or cardinality(p_execution_ids) is distinct from cardinality(p_after) then
     raise invalid_parameter_value using
       message = format('%s executions, %s batches and %s names to go on after', coalesce(cardinality(p_execution_ids)::text, 'NULL'),
         coalesce(cardinality(p_batch_ids)::text, 'NULL'), coalesce(cardinality(p_after)::text, 'NULL')),

@@ -16,6 +16,7 @@ begin
       message = format('p_most is %s, outside 1 to %s', coalesce(p_most::text, 'NULL'), c_most),
       hint = 'The id of the last row, as p_after, gives the next page.';
   end if;
+  perform public.fw_check_statuses(p_statuses, enum_range(null::public.fw_execution_status)::text[]);
   return query
     select e.id, e.workflow_name, e.parent_step::text, e.status::text, e.retry_count + 1, e.last_error, e.error_category,
       e.created_at, e.started_at, e.completed_at

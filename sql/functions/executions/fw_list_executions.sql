@@ -7,19 +7,13 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   c_most constant integer := 1000;
-  v_unknown text;
 begin
   if p_most is null or p_most not between 1 and c_most then
     raise invalid_parameter_value using
       message = format('p_most is %s, outside 1 to %s', coalesce(p_most::text, 'NULL'), c_most),
       hint = 'The id of the last row, as p_before, gives the next page.';
   end if;
-  select s into v_unknown from unnest(p_statuses) as s where s <> all (enum_range(null::public.fw_execution_status)::text[]) limit 1;
-  if v_unknown is not null then
-    raise invalid_parameter_value using
-      message = format('there is no status %L', left(v_unknown, 100)),
-      hint = 'An execution is one of these: ' || array_to_string(enum_range(null::public.fw_execution_status), ', ') || '.';
-  end if;
+  perform public.fw_check_statuses(p_statuses, enum_range(null::public.fw_execution_status)::text[]);
   return query
     select e.* from public.fw_workflow_executions e
     where e.id = any (array(

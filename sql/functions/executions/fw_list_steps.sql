@@ -17,6 +17,7 @@ begin
       message = format('p_most is %s, outside 1 to %s', coalesce(p_most::text, 'NULL'), c_most),
       hint = 'The name of the last row, as p_after, gives the next page.';
   end if;
+  perform public.fw_check_statuses(p_statuses, enum_range(null::public.fw_step_status)::text[]);
   if p_after is not null then
     select s.step_index into v_after from public.fw_execution_steps s where s.execution_id = p_execution_id and s.node_id = p_after;
     if not found then
