@@ -16,3 +16,4 @@ alter table public.fw_worker_config
   add column if not exists grants_noted_at timestamptz;
 comment on column public.fw_worker_config.closed_as is 'Internal: the tables from which all grants of default privileges were taken away, as fw_closed_as names them.';
 comment on column public.fw_worker_config.grants_noted_at is 'Internal: when a migrate that has not reached its end has noted the grants in fw_kept_grants.';
+comment on column public.fw_jobs.command is 'What pg_cron runs, to be read here and never executed from here: fw_job_command has it, and fw_run_job runs a job by its name.';
