@@ -5,6 +5,7 @@ import { ANSWER_MS, CONNECT_MS, inReadCommitted, ownPool, stepsPool, warnOfLoss 
 import { troubleOf } from './database-errors.js'
 import { LONGEST_TIMER_MS, toMilliseconds } from './duration.js'
 import { ExecutorStoppedError, UsageError } from './errors.js'
+import { EndedHints } from './ended-hints.js'
 import { EventMatcher } from './event-matcher.js'
 import { ClaimTrouble } from './claim-trouble.js'
 import { Exchange } from './exchange.js'
@@ -35,6 +36,7 @@ export class Executor {
   readonly #exchange: Exchange
   readonly #leases: Leases
   readonly #wakeup: Wakeup
+  readonly #endedHints: EndedHints
   readonly #jobs: Jobs
   readonly #support: RunSupport<Run>
   readonly #progress: Progress
@@ -127,17 +129,28 @@ export class Executor {
     })
     this.#eventMatcher = new EventMatcher({ sql: this.#lanePool, logger: this.#logger })
     this.#jobs = new Jobs({ pool: this.#lanePool, logger: this.#logger, executorId: () => this.#id, name: this.#name })
+    this.#endedHints = new EndedHints({
+      sql: this.#lanePool,
+      logger: this.#logger,
+      held: () => this.#exchange.held,
+      onEnded: (ended) => {
+        this.#exchange.cancel(ended)
+      },
+      onDenied: (count) => {
+        this.#wakeup.denied(count)
+      },
+    })
     this.#wakeup = new Wakeup({
       connectionString,
       logger: this.#logger,
       onWork: (organizationId) => {
-        this.#exchange.lookForWork(organizationId)
+        this.#exchange.hear(organizationId)
       },
       onBatch: (batchId) => {
         this.#offers.add(batchId)
       },
       onEnded: (ended) => {
-        this.#exchange.cancel(ended)
+        this.#endedHints.hear(ended)
       },
       onUnmatched: () => {
         this.#eventMatcher.match()
@@ -227,6 +240,7 @@ export class Executor {
     // Until the runs are done it hears of those that are ended from outside. Nothing else that it hears of is taken any more.
     await this.#finish(timeoutMs)
     await this.#wakeup.stop()
+    await this.#endedHints.stop()
     await this.#eventMatcher.stop()
     await this.#leases.stop()
     await this.#progress.stop()

@@ -323,6 +323,12 @@ export async function endedExecutions(
   return rows.map(([executionId, batchId, reason]) => ({ executionId, batchId, reason }))
 }
 
+/** Returns which of these batches nobody has taken. */
+export async function offeredBatches(sql: Queryable, batchIds: readonly string[]): Promise<string[]> {
+  const { rows } = await sql.query<[string]>({ text: 'select * from public.fw_offered_batches($1)', values: [batchIds], rowMode: 'array' })
+  return rows.map(([batchId]) => batchId)
+}
+
 /** Looks again at events that somebody may have missed. */
 export async function matchEvents(sql: Queryable): Promise<void> {
   await write('fw_match_events', () => sql.query('select public.fw_match_events()'))
