@@ -16,6 +16,7 @@ import { type Item, Outbox, PATIENCE_MS } from './outbox.js'
 import * as protocol from './protocol.js'
 import type { Outcome } from './outcome.js'
 import type { Run } from './run.js'
+import type { Describe } from './thrown.js'
 
 export interface ExchangeOptions {
   /** Pool of pipelined connections, for the lanes alone. */
@@ -25,6 +26,8 @@ export interface ExchangeOptions {
   capacity: number
   lanes: number
   executorId: () => string
+  /** The text of an error, as it may be kept. */
+  describe: Describe
   /** New work: makes a run of it, which is in flight until it is reported, and starts it. */
   onClaim: (claim: protocol.Claim) => Run
   /** A run is no longer in flight: reported, its lease lost, or its execution ended from outside. */
@@ -75,6 +78,7 @@ export class Exchange {
       outbox: this.#outbox,
       logger: options.logger,
       executorId: options.executorId,
+      describe: options.describe,
       onGone: (run, how) => {
         this.#gone(run, how)
       },

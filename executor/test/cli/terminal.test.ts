@@ -11,7 +11,6 @@ const database = testDatabase()
 /** Sets the title, in two ways; one of them comes together when a parser takes the middle out. Then C1, bidi, invisible ones and a tag. */
 const EVIL = '\u001b\u001b[0m]0;owned\u0007 \u001b]0;owned\u001b\\ \u009b2J\u0090x\u009c \u202egpj.exe\u202c \u2066a\u2069 \u200b\u200e\u061c\ufeff \u2028 \u{e0041} \u007f\u0085\r\bend'
 /** All that a terminal may not get, but for line feeds. */
-// eslint-disable-next-line no-control-regex
 const STEERS = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]|\udb40/
 
 describe('a text that is printed', () => {
