@@ -27,7 +27,7 @@ async function query<Row extends pg.QueryResultRow>(url: string, text: string): 
 it('starts a migrated Postgres, and with SIGTERM ends it and its data', async () => {
   const started = startFw(['dev', '--with-current', '--json'])
   const url = await urlOf(started)
-  expect(await query(url, 'select current from public.fw_api_version()')).toEqual([{ current: 3 }])
+  expect(await query(url, 'select current from public.fw_api_version()')).toEqual([{ current: 4 }])
   const [folder] = await query<{ data_directory: string }>(url, 'show data_directory')
   expect(await fw(['status'], { url })).toMatchObject({ code: 0 })
   started.kill('SIGTERM')

@@ -27,7 +27,7 @@ describe('fw migrate', () => {
     expect(first.stderr).toContain('functions')
     const told = COMMITTED.length === 0 ? ['up to date: no migration was missing'] : [...COMMITTED.map(({ filename }) => `applied ${filename}`), 'up to date']
     expect(first).toMatchObject({ code: 0, stdout: `${told.join('\n')}\n` })
-    expect(await query('select current from public.fw_api_version()')).toEqual([{ current: 3 }])
+    expect(await query('select current from public.fw_api_version()')).toEqual([{ current: 4 }])
 
     expect(await fw(['migrate'], { url })).toMatchObject({ code: 0, stdout: 'up to date: no migration was missing\n' })
     expect(await fw(['status'], { url })).toMatchObject({ code: 0 })

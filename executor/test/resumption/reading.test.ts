@@ -21,7 +21,7 @@ function run(organizationId: string = randomUUID()): Run {
 }
 
 /** A database in which each execution has recorded one step, of so many characters; and what became of the runs, in words. */
-function scene(sizes: Map<Run, number>, fail: (count: number) => unknown = () => undefined) {
+function scene(sizes: Map<Run, number>, fail: (count: number) => Error | undefined = () => undefined) {
   const said: string[] = []
   const name = (one: Run) => `${[...sizes.keys()].indexOf(one)}`
   const byId = new Map([...sizes].map(([one, size]) => [one.claim.executionId, size]))
