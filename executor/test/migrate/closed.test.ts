@@ -139,6 +139,29 @@ describe('a host whose default privileges give everything to a web role', () => 
     expect(await tried(anon, statements)).toEqual([])
   })
 
+  test('has nothing open either when a role that is no superuser owns the database and migrates it', async () => {
+    const owner = `owner_${randomBytes(6).toString('hex')}`
+    await database.query(`create role ${owner} login password 'secret'`)
+    const url = new URL(database.url)
+    url.username = owner
+    url.password = 'secret'
+    try {
+      await database.query(`create extension pgmq; alter database ${url.pathname.slice(1)} owner to ${owner}; grant all on schema public to ${owner}`)
+      await database.query(`grant usage, create on schema pgmq to ${owner}; grant select, insert on pgmq.meta to ${owner}`)
+      for (const objects of ['tables', 'routines', 'sequences', 'types', 'schemas']) {
+        await database.query(`alter default privileges for role ${owner} grant all on ${objects} to ${anon}, public`)
+      }
+      await migrate({ connectionString: url.href, withCurrent: true })
+      await database.query(`grant execute on function public.fw_status() to ${app}`)
+      await migrate({ connectionString: url.href, withCurrent: true })
+      expect(await open(app)).toEqual(['execute on fw_status()'])
+      expect(await open(anon)).toEqual([])
+      expect((await relations()).filter(({ relkind, is_closed_by_rows }) => relkind === 'r' && !is_closed_by_rows)).toEqual([])
+    } finally {
+      await database.query(`reassign owned by ${owner} to postgres; drop owned by ${owner}; drop role ${owner}`)
+    }
+  })
+
   test('has nothing open after an upgrade from the first version either, and the log has statements that give back what was taken away', async () => {
     await openByDefault()
     const old = await temporaryFolder()
