@@ -6,6 +6,8 @@ export interface ClaimTroubleOptions {
   sql: Queryable
   logger: Logger
   executorId: () => string
+  /** The text of an error, as it may be kept. */
+  describe: (error: unknown) => string
 }
 
 const EVERY_MS = 5000
@@ -25,7 +27,7 @@ export class ClaimTrouble {
     this.#isFailing = true
     if (performance.now() - this.#lastNote < EVERY_MS) return
     this.#lastNote = performance.now()
-    this.#note(error instanceof Error ? error.message : String(error))
+    this.#note(this.#options.describe(error))
   }
 
   /** A claim has worked. Returns at once. */

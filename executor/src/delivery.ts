@@ -8,7 +8,7 @@ import type { Logger } from './logger.js'
 import type { Item, Outbox } from './outbox.js'
 import * as protocol from './protocol.js'
 import type { Run } from './run.js'
-import { failedBy } from './thrown.js'
+import { type Describe, failedBy } from './thrown.js'
 
 /** How a run leaves the executor, once the database has said so. */
 export type Gone = 'completed' | 'retry_pending' | 'failed' | 'waiting' | 'released' | 'parked'
@@ -17,6 +17,8 @@ export interface DeliveryOptions {
   outbox: Outbox
   logger: Logger
   executorId: () => string
+  /** The text of an error, as it may be kept. */
+  describe: Describe
   /** The end of a run has arrived. */
   onGone: (run: Run, how: Gone) => void
   /** The lease of a run is lost. */
@@ -118,7 +120,7 @@ export class Delivery {
   /** The database does not take what this run says: the run fails for good, its neighbours go through. */
   #blame(item: Item, cause: Error): void {
     const error = new PermanentError(`the database did not take the result: ${cause.message}`, { category: 'VALIDATION', cause })
-    const instead = failedBy(error)
+    const instead = failedBy(error, this.#options.describe)
     item.run.fail(error)
     if (item.outcome === undefined) {
       this.#options.outbox.refused(item, error, instead)

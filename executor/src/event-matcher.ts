@@ -2,6 +2,7 @@
 // to see the other side. The database says by NOTIFY that there are some; the tick does the same every minute.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from './logger.js'
+import { Pace } from './pace.js'
 import { matchEvents, type Queryable } from './protocol.js'
 
 export interface EventMatcherOptions {
@@ -14,6 +15,7 @@ const PAUSE_MS = 2000
 
 export class EventMatcher {
   readonly #options: EventMatcherOptions
+  readonly #pace = new Pace()
   #matching: Promise<void> | undefined
   /** Asked for, and no look has begun since. */
   #isAsked = false
@@ -40,8 +42,12 @@ export class EventMatcher {
     const { signal } = this.#stopping
     while (this.#isAsked && !signal.aborted) {
       this.#isAsked = false
+      const { waitMs } = this.#pace
+      if (waitMs > 0) await sleep(waitMs, undefined, { signal }).catch(() => undefined)
       try {
         await matchEvents(sql)
+        // It does not say whether there was something.
+        this.#pace.answered(false)
       } catch (error) {
         logger.warn({ err: error }, 'events could not be matched with those who wait for them; trying again')
         this.#isAsked = true

@@ -10,11 +10,13 @@ import type { Logger } from './logger.js'
 import { troubleOf } from './database-errors.js'
 import { Delivery, type Gone } from './delivery.js'
 import { ExecutionEndedError, LeaseLostError } from './errors.js'
+import { Hints } from './hints.js'
 import { Looks } from './looks.js'
 import { type Item, Outbox, PATIENCE_MS } from './outbox.js'
 import * as protocol from './protocol.js'
 import type { Outcome } from './outcome.js'
 import type { Run } from './run.js'
+import type { Describe } from './thrown.js'
 
 export interface ExchangeOptions {
   /** Pool of pipelined connections, for the lanes alone. */
@@ -24,6 +26,8 @@ export interface ExchangeOptions {
   capacity: number
   lanes: number
   executorId: () => string
+  /** The text of an error, as it may be kept. */
+  describe: Describe
   /** New work: makes a run of it, which is in flight until it is reported, and starts it. */
   onClaim: (claim: protocol.Claim) => Run
   /** A run is no longer in flight: reported, its lease lost, or its execution ended from outside. */
@@ -35,7 +39,6 @@ export interface ExchangeOptions {
 }
 
 const MOST_ITEMS = 1000
-const MOST_HINTS = 50
 const LONGEST_PAUSE_MS = 2000
 
 export class Exchange {
@@ -44,7 +47,9 @@ export class Exchange {
   readonly #delivery: Delivery
   readonly #lanes = new Set<Promise<void>>()
   readonly #timers = new Set<NodeJS.Timeout>()
-  readonly #hints = new Set<string>()
+  readonly #hints = new Hints(() => {
+    this.lookForWork()
+  })
   readonly #looks = new Looks(() => {
     this.lookForWork()
   })
@@ -73,6 +78,7 @@ export class Exchange {
       outbox: this.#outbox,
       logger: options.logger,
       executorId: options.executorId,
+      describe: options.describe,
       onGone: (run, how) => {
         this.#gone(run, how)
       },
@@ -102,10 +108,14 @@ export class Exchange {
   }
 
   /** There may be work: claim when there is room. */
-  lookForWork(organizationId?: string): void {
-    if (organizationId !== undefined && this.#hints.size < MOST_HINTS) this.#hints.add(organizationId)
+  lookForWork(): void {
     this.#lookForWork = true
     this.#schedule()
+  }
+
+  /** A NOTIFY says so, of one organization or of any. */
+  hear(organizationId?: string): void {
+    this.#hints.hear(organizationId)
   }
 
   /** The runs in flight. */
@@ -181,6 +191,7 @@ export class Exchange {
   async close(): Promise<void> {
     this.#closed = true
     this.#looks.stop()
+    this.#hints.stop()
     for (const timer of this.#timers) clearTimeout(timer)
     await Promise.all(this.#lanes)
   }
@@ -234,8 +245,7 @@ export class Exchange {
     // Ends that are reported without a claim free places that the next claim may fill.
     if (room > 0) this.#lookForWork = false
     else if (ending > 0) this.#lookForWork = true
-    const hints = room > 0 ? [...this.#hints] : []
-    if (room > 0) this.#hints.clear()
+    const hints = room > 0 ? this.#hints.take() : []
     const lane = this.#lane(items, ending, room, hints)
       .catch((error: unknown) => {
         this.#options.logger.error({ err: error }, 'a conversation with the database failed in an unforeseen way')
@@ -298,6 +308,7 @@ export class Exchange {
     }
     this.#troubles = 0
     this.#isApart = false
+    this.#hints.answered(claims.length)
     this.#options.onClaims(undefined)
     this.#reserved -= room
     const wasIdle = !this.#plenty

@@ -20,7 +20,12 @@ export interface ExecutorOptions {
   name?: string
   /** Any pino logger. Default: warnings and errors, as JSON lines on standard error. */
   logger?: Logger
-  /** Changes the message and the stack of an error before they are kept or logged, so that no secret is. It may be called with parts of a stack. Default: as they are. */
+  /**
+   * Changes texts before they are kept in the database or logged, so that no secret is: of every error the message, the parts of its stack, its
+   * properties (such as the `detail` of the driver) and its causes; what a schema says of an input; the text of the progress; what
+   * handlers write with `ctx.log`. Names, inputs and results are kept as they are. One that throws takes all of the text out.
+   * Default: as they are.
+   */
   redact?: (error: string) => string
   /**
    * Puts the stack of an error in the place of its message, too. Default: false.

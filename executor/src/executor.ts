@@ -5,6 +5,7 @@ import { ANSWER_MS, CONNECT_MS, inReadCommitted, ownPool, stepsPool, warnOfLoss 
 import { troubleOf } from './database-errors.js'
 import { LONGEST_TIMER_MS, toMilliseconds } from './duration.js'
 import { ExecutorStoppedError, UsageError } from './errors.js'
+import { EndedHints } from './ended-hints.js'
 import { EventMatcher } from './event-matcher.js'
 import { ClaimTrouble } from './claim-trouble.js'
 import { Exchange } from './exchange.js'
@@ -16,11 +17,12 @@ import { Offers } from './offers.js'
 import { Progress } from './progress.js'
 import * as protocol from './protocol.js'
 import type { Outcome } from './outcome.js'
+import { redacted, withRedactedErrors } from './redacted-log.js'
 import { Run } from './run.js'
 import { Resumption } from './resumption.js'
 import type { RunSupport } from './run-support.js'
 import { checkSchemaVersion } from './schema-version.js'
-import { describer, failedBy } from './thrown.js'
+import { describer, failedBy, safeRedactor } from './thrown.js'
 import { Wakeup } from './wakeup.js'
 import type { Workflow } from './workflow.js'
 
@@ -35,6 +37,7 @@ export class Executor {
   readonly #exchange: Exchange
   readonly #leases: Leases
   readonly #wakeup: Wakeup
+  readonly #endedHints: EndedHints
   readonly #jobs: Jobs
   readonly #support: RunSupport<Run>
   readonly #progress: Progress
@@ -54,7 +57,10 @@ export class Executor {
     const { connectionString, concurrency = 100, lanes = 2, poolSize = 10 } = options
     this.#workflows = byName(options.workflows)
     checkCounts({ concurrency, lanes, poolSize })
-    this.#logger = options.logger ?? defaultLogger()
+    const logger = options.logger ?? defaultLogger()
+    const redact = safeRedactor(options.redact)
+    const describe = describer(options)
+    this.#logger = options.redact === undefined ? logger : withRedactedErrors(logger, redact)
     this.#name = options.name ?? `${hostname()}:${process.pid}`
     this.#pollMs = toMilliseconds(options.pollInterval ?? '1s', 'pollInterval')
     const common = { connectionString, keepAlive: true, connectionTimeoutMillis: CONNECT_MS }
@@ -70,6 +76,7 @@ export class Executor {
       capacity: concurrency,
       lanes,
       executorId: () => this.#id,
+      describe,
       onClaim: (claim) => this.#run(claim, this.#exchange.lastClaim),
       onClaims: (error) => {
         if (error === undefined) this.#claimTrouble.worked()
@@ -83,7 +90,7 @@ export class Executor {
       },
       onUnknown: () => this.#register(),
     })
-    this.#claimTrouble = new ClaimTrouble({ sql: this.#lanePool, logger: this.#logger, executorId: () => this.#id })
+    this.#claimTrouble = new ClaimTrouble({ sql: this.#lanePool, logger: this.#logger, executorId: () => this.#id, describe })
     this.#resumption = new Resumption({
       sql: this.#lanePool,
       logger: this.#logger,
@@ -127,17 +134,28 @@ export class Executor {
     })
     this.#eventMatcher = new EventMatcher({ sql: this.#lanePool, logger: this.#logger })
     this.#jobs = new Jobs({ pool: this.#lanePool, logger: this.#logger, executorId: () => this.#id, name: this.#name })
+    this.#endedHints = new EndedHints({
+      sql: this.#lanePool,
+      logger: this.#logger,
+      held: () => this.#exchange.held,
+      onEnded: (ended) => {
+        this.#exchange.cancel(ended)
+      },
+      onDenied: (count) => {
+        this.#wakeup.denied(count)
+      },
+    })
     this.#wakeup = new Wakeup({
       connectionString,
       logger: this.#logger,
       onWork: (organizationId) => {
-        this.#exchange.lookForWork(organizationId)
+        this.#exchange.hear(organizationId)
       },
       onBatch: (batchId) => {
         this.#offers.add(batchId)
       },
       onEnded: (ended) => {
-        this.#exchange.cancel(ended)
+        this.#endedHints.hear(ended)
       },
       onUnmatched: () => {
         this.#eventMatcher.match()
@@ -158,12 +176,15 @@ export class Executor {
         inReadCommitted(this.#pool, (sql) => protocol.stepFate(sql, this.#id, run.claim, step, transaction)),
       recordCompensation: (run, step) => untilAnswered(run, () => protocol.recordCompensation(this.#lanePool, this.#id, run.claim, step)),
       noteProgress: (run, fraction, text) => {
-        this.#progress.note(run, fraction, text)
+        this.#progress.note(run, fraction, text === undefined ? undefined : redact(text))
       },
-      log: ({ claim: { executionId, workflowName, attempt } }) => boundLogger(this.#logger, { executionId, workflowName, attempt }),
+      log: ({ claim: { executionId, workflowName, attempt } }) => {
+        const bound = boundLogger(logger, { executionId, workflowName, attempt })
+        return options.redact === undefined ? bound : redacted(bound, redact)
+      },
       resultsLimit: Infinity,
-      describe: describer(options),
-      redact: options.redact ?? ((text) => text),
+      describe,
+      redact,
     }
   }
 
@@ -227,6 +248,7 @@ export class Executor {
     // Until the runs are done it hears of those that are ended from outside. Nothing else that it hears of is taken any more.
     await this.#finish(timeoutMs)
     await this.#wakeup.stop()
+    await this.#endedHints.stop()
     await this.#eventMatcher.stop()
     await this.#leases.stop()
     await this.#progress.stop()

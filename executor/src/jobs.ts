@@ -62,10 +62,10 @@ export class Jobs {
     return this.#stopped ? [] : await protocol.takeDueJobs(pool, executorId())
   }
 
-  async #run({ name, command }: protocol.Job): Promise<void> {
+  async #run({ name }: protocol.Job): Promise<void> {
     const startedAt = performance.now()
     try {
-      await protocol.runJob(this.#options.pool, command, `executor ${this.#options.name}`)
+      await protocol.runJob(this.#options.pool, name, `executor ${this.#options.name}`)
       this.#options.logger.debug({ job: name, durationMs: Math.round(performance.now() - startedAt) }, 'job done')
     } catch (error) {
       this.#options.logger.error({ err: error, job: name }, 'a job failed; it runs again when it is due next')

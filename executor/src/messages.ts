@@ -176,8 +176,6 @@ export interface Ended {
 
 export interface Job {
   name: string
-  /** A statement. */
-  command: string
 }
 
 /** A transaction in the server, by which its session is found again. */

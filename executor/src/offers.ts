@@ -1,6 +1,7 @@
 // Batches that the tick has offered to everyone: taken one after the other as far as there is room, remembered while there is none.
 import type { Logger } from './logger.js'
-import { type Claim, type Queryable, release, takeBatch } from './protocol.js'
+import { Pace } from './pace.js'
+import { type Claim, offeredBatches, type Queryable, release, takeBatch } from './protocol.js'
 
 export interface OffersOptions {
   sql: Queryable
@@ -19,10 +20,14 @@ export interface OffersOptions {
 const LARGEST_BATCH = 50
 /** Older ones have been taken by others, or taken back. */
 const MOST_OFFERS = 1000
+/** So many are taken without asking first. */
+const FEW_OFFERS = 8
 
 export class Offers {
   readonly #options: OffersOptions
-  readonly #batchIds: string[] = []
+  readonly #batchIds = new Set<string>()
+  readonly #pace = new Pace()
+  #timer: NodeJS.Timeout | undefined
   #taking: Promise<void> | undefined
 
   constructor(options: OffersOptions) {
@@ -30,14 +35,15 @@ export class Offers {
   }
 
   add(batchId: string): void {
-    this.#batchIds.push(batchId)
-    if (this.#batchIds.length > MOST_OFFERS) this.#batchIds.shift()
+    this.#batchIds.add(batchId)
+    const [oldest] = this.#batchIds
+    if (this.#batchIds.size > MOST_OFFERS && oldest !== undefined) this.#batchIds.delete(oldest)
     this.take()
   }
 
   /** There may be room. */
   take(): void {
-    if (this.#batchIds.length === 0 || this.#taking !== undefined) return
+    if (this.#batchIds.size === 0 || this.#taking !== undefined || this.#timer !== undefined) return
     this.#taking = this.#takeWhileThereIsRoom().finally(() => {
       this.#taking = undefined
     })
@@ -50,14 +56,45 @@ export class Offers {
 
   async #takeWhileThereIsRoom(): Promise<void> {
     for (;;) {
+      const { waitMs } = this.#pace
+      if (waitMs > 0 && this.#batchIds.size > 0) {
+        this.#takeLater(waitMs)
+        return
+      }
       const room = this.#options.reserve(LARGEST_BATCH)
       try {
-        const batchId = room > 0 ? this.#batchIds.shift() : undefined
+        if (room === 0) return
+        if (this.#batchIds.size > FEW_OFFERS) await this.#forgetTaken()
+        const [batchId] = this.#batchIds
         if (batchId === undefined) return
+        this.#batchIds.delete(batchId)
         await this.#take(batchId, room)
       } finally {
         this.#options.unreserve(room)
       }
+    }
+  }
+
+  #takeLater(waitMs: number): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      this.take()
+    }, waitMs)
+    this.#timer.unref()
+  }
+
+  /** One question about all of them: anybody can send such a NOTIFY, and most of many have been taken by others. */
+  async #forgetTaken(): Promise<void> {
+    const { sql, logger } = this.#options
+    const asked = [...this.#batchIds]
+    try {
+      const offered = new Set(await offeredBatches(sql, asked))
+      for (const id of asked) if (!offered.has(id)) this.#batchIds.delete(id)
+      this.#pace.answered(offered.size > 0)
+    } catch (error) {
+      logger.warn({ err: error }, 'the database could not be asked which batches are offered')
+      // The next tick offers again what is not taken.
+      this.#batchIds.clear()
     }
   }
 
@@ -66,6 +103,7 @@ export class Offers {
     try {
       const askedAt = performance.now()
       const claims = await takeBatch(sql, executorId(), batchId)
+      this.#pace.answered(claims.length > 0)
       // It was offered to everyone: there may be more in it than has room here, and what only other executors know.
       const own = claims.filter(({ workflowName }) => knows(workflowName)).slice(0, room)
       for (const claim of own) onClaim(claim, askedAt)

@@ -330,6 +330,12 @@ export async function endedExecutions(
   return rows.map(([executionId, batchId, reason]) => ({ executionId, batchId, reason }))
 }
 
+/** Returns which of these batches nobody has taken. */
+export async function offeredBatches(sql: Queryable, batchIds: readonly string[]): Promise<string[]> {
+  const { rows } = await sql.query<[string]>({ text: 'select * from public.fw_offered_batches($1)', values: [batchIds], rowMode: 'array' })
+  return rows.map(([batchId]) => batchId)
+}
+
 /** Looks again at events that somebody may have missed. */
 export async function matchEvents(sql: Queryable): Promise<void> {
   await write('fw_match_events', () => sql.query('select public.fw_match_events()'))
@@ -337,17 +343,17 @@ export async function matchEvents(sql: Queryable): Promise<void> {
 
 /** Returns jobs that are due and that nobody else runs; they are this executor's now. */
 export async function takeDueJobs(sql: Queryable, executorId: string): Promise<Job[]> {
-  return (await write('fw_take_due_jobs', () => sql.query<Job & pg.QueryResultRow>('select name, command from public.fw_take_due_jobs($1)', [executorId]))).rows
+  return (await write('fw_take_due_jobs', () => sql.query<Job & pg.QueryResultRow>('select name from public.fw_take_due_jobs($1)', [executorId]))).rows
 }
 
-/** Runs a job's command in a transaction that knows who runs it. */
-export async function runJob(pool: pg.Pool, command: string, driver: string): Promise<void> {
+/** Runs a job, by its name, in a transaction that knows who runs it. */
+export async function runJob(pool: pg.Pool, name: string, driver: string): Promise<void> {
   const client = await pool.connect()
   let failed = true
   try {
     await client.query('begin isolation level read committed')
     await client.query("select set_config('fw.job_driver', $1, true)", [driver])
-    await write('job', () => client.query(command))
+    await write('job', () => client.query('select public.fw_run_job($1)', [name]))
     await client.query('commit')
     failed = false
   } finally {

@@ -57,7 +57,7 @@ function record(thrown: unknown, redact: (text: string) => string, depth: number
     if (value !== undefined) properties[key] = value
   }
   const recorded: RecordedError = { message: storable(redact(message ?? '')) }
-  if (name !== undefined && name !== 'Error') recorded.name = storable(name)
+  if (name !== undefined && name !== 'Error') recorded.name = storable(redact(name))
   const base = baseOf(thrown)
   if (base !== 'Error') recorded.base = base
   if (stack !== undefined) recorded.stack = storable(redact(stack))

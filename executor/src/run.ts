@@ -134,7 +134,7 @@ export class Run implements ReplayListener, OpenRun {
     try {
       const input = await parseInput(this.#workflow, this.claim.input)
       if (!input.success) {
-        this.#finish?.(failedByInput(input.error))
+        this.#finish?.(failedByInput(input.error, this.support.redact))
         return
       }
       const handled = this.#workflow.run(new RunContext(this.claim, new Operations(this)), input.data)

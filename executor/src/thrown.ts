@@ -31,6 +31,19 @@ export interface Describe {
   stack?: (thrown: unknown) => string | undefined
 }
 
+/** A redactor that never throws, and gives nothing that has not been through the one of the user. */
+export function safeRedactor(redact: ((error: string) => string) | undefined): (text: string) => string {
+  if (redact === undefined) return (text) => text
+  return (text) => {
+    try {
+      const redacted: unknown = redact(text)
+      return typeof redacted === 'string' ? redacted : UNREDACTED
+    } catch {
+      return UNREDACTED
+    }
+  }
+}
+
 /** @param options redact: changes each text; errorStacks: a text is the stack where there is one */
 export function describer({ redact, errorStacks }: { redact?: (error: string) => string; errorStacks?: boolean }): Describe {
   /** A text that has not been through the redactor must not be kept. */
@@ -57,9 +70,9 @@ export function failedBy(thrown: unknown, describe: Describe = asItIs): Failed {
   return failed
 }
 
-/** Input that did not pass its schema. */
-export function failedByInput(error: z.core.$ZodError): Failed {
-  return { kind: 'failed', error: storable(describeIssues(error)), category: 'VALIDATION', permanent: true }
+/** Input that did not pass its schema: what the schema says may hold what was in the input. */
+export function failedByInput(error: z.core.$ZodError, redact: (text: string) => string): Failed {
+  return { kind: 'failed', error: storable(redact(describeIssues(error))), category: 'VALIDATION', permanent: true }
 }
 
 /** By the code and not by the class: a workflow may have loaded another copy of the package. */

@@ -3,8 +3,8 @@
 import pgListen, { type Subscriber } from 'pg-listen'
 import { z } from 'zod'
 import { COLUMN_TYPES } from './column-types.js'
+import { HintNoise } from './hint-noise.js'
 import type { Logger } from './logger.js'
-import type { Ended } from './protocol.js'
 
 export interface WakeupOptions {
   connectionString: string
@@ -13,26 +13,31 @@ export interface WakeupOptions {
   onWork: (organizationId?: string) => void
   /** A batch was offered. */
   onBatch: (batchId: string) => void
-  /** An execution was ended from outside. */
-  onEnded: (ended: Ended) => void
+  /** An execution may have been ended from outside. */
+  onEnded: (ended: { executionId: string; batchId: string }) => void
   /** Somebody may have missed an event; or this listener may have missed to hear of it. */
   onUnmatched: () => void
 }
 
 // No more than two: pg-listen sends all of them at once after a reconnect, and a third one makes pg warn.
 const CHANNELS = ['fw_work', 'fw_batch']
-const endedSchema = z.object({ execution_id: z.guid(), batch_id: z.guid(), reason: z.string() })
+const idSchema = z.guid().toLowerCase()
+const endedSchema = z.object({ execution_id: idSchema, batch_id: idSchema })
 const unmatchedSchema = z.object({ match_events: z.literal(true) })
+/** Stands for a payload that is not JSON: the listener itself would call that a failure of its own. */
+const UNREADABLE = Symbol('unreadable')
 const LONGEST_RETRY_MS = 5000
 const CHECK_MS = 30_000
 
 export class Wakeup {
   readonly #options: WakeupOptions
   readonly #subscriber: Subscriber
+  readonly #noise: HintNoise
   #stopped = false
 
   constructor(options: WakeupOptions) {
     this.#options = options
+    this.#noise = new HintNoise(options.logger)
     const { connectionString, logger, onWork, onBatch, onEnded, onUnmatched } = options
     this.#subscriber = pgListen.default(
       // It only listens, so no isolation matters to it.
@@ -46,6 +51,7 @@ export class Wakeup {
         retryLimit: Infinity,
         retryTimeout: 0,
         paranoidChecking: CHECK_MS,
+        parse,
       },
     )
     const { events, notifications } = this.#subscriber
@@ -62,15 +68,17 @@ export class Wakeup {
       if (!this.#stopped) logger.warn({ err: error }, 'the listener failed; work is found by polling')
     })
     notifications.on('fw_work', (payload: unknown) => {
-      const organizationId = z.guid().safeParse(payload)
-      onWork(organizationId.data)
+      const organizationId = idSchema.safeParse(payload)
+      if (organizationId.success || payload === null) onWork(organizationId.data)
+      else this.#noise.unreadable()
     })
     notifications.on('fw_batch', (payload: unknown) => {
-      const batchId = z.guid().safeParse(payload)
+      const batchId = idSchema.safeParse(payload)
+      const ended = batchId.success ? undefined : endedSchema.safeParse(payload)
       if (batchId.success) onBatch(batchId.data)
-      const ended = endedSchema.safeParse(payload)
-      if (ended.success) onEnded({ executionId: ended.data.execution_id, batchId: ended.data.batch_id, reason: ended.data.reason })
-      if (unmatchedSchema.safeParse(payload).success) onUnmatched()
+      else if (ended?.success === true) onEnded({ executionId: ended.data.execution_id, batchId: ended.data.batch_id })
+      else if (unmatchedSchema.safeParse(payload).success) onUnmatched()
+      else this.#noise.unreadable()
     })
   }
 
@@ -94,12 +102,26 @@ export class Wakeup {
     }
   }
 
+  /** So many of those that were heard are not true, as the database says. */
+  denied(count: number): void {
+    this.#noise.untrue(count)
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true
+    this.#noise.stop()
     try {
       await this.#subscriber.close()
     } catch {
       // It was not connected.
     }
+  }
+}
+
+function parse(payload: string): unknown {
+  try {
+    return JSON.parse(payload) as unknown
+  } catch {
+    return UNREADABLE
   }
 }

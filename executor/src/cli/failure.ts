@@ -1,5 +1,4 @@
 // Turns whatever a command throws into an exit code and a line or two that a person can act on.
-import { stripVTControlCharacters } from 'node:util'
 import pg from 'pg'
 import { sqlState } from '../database-errors.js'
 import { RefusedError, UsageError, WorkerError } from '../errors.js'
@@ -64,7 +63,7 @@ export function failureText(error: unknown, { message, more }: Explanation): str
   const [first = '', ...others] = [...message.split('\n'), ...(more?.split('\n') ?? [])]
   const lines = [`error: ${first}`, ...others.map((line) => `  ${line}`)]
   if (process.env['FW_DEBUG'] === '1' && error instanceof Error) lines.push(error.stack ?? '')
-  return stripVTControlCharacters(lines.join('\n'))
+  return lines.join('\n')
 }
 
 function explainServerError(error: pg.DatabaseError): Explanation {

@@ -1,13 +1,13 @@
 // The log of `fw run` on standard error: lines for people on a terminal, JSON lines anywhere else.
-import { destination, pino } from 'pino'
+import { pino } from 'pino'
 import { z } from 'zod'
-import type { Logger } from '../logger.js'
+import { type Logger, standardError } from '../logger.js'
 import { oneLine } from './table.js'
 
 /** Level info, or what FW_LOG_LEVEL says. */
 export function commandLogger(): Logger {
   const options = { name: 'fw', level: process.env['FW_LOG_LEVEL'] ?? 'info' }
-  if (!process.stderr.isTTY) return pino(options, destination({ dest: 2, sync: true }))
+  if (!process.stderr.isTTY) return pino(options, standardError())
   return pino(options, { write: (line: string) => process.stderr.write(`${readable(line)}\n`) })
 }
 

@@ -12,6 +12,7 @@ import { addEmitCommand, addExecutionsCommand } from './executions.js'
 import { addHealthCommand } from './health.js'
 import { addMigrateCommand } from './migrate.js'
 import { EXAMPLE_ORGANIZATION, FW, note, print } from './output.js'
+import { printable } from '../printable.js'
 import { addRunCommand } from './run.js'
 import { addSettingsCommands } from './settings.js'
 import { addStatusCommand } from './status.js'
@@ -77,6 +78,10 @@ function program(): Command {
     .description('Durable, multi-tenant workflow executions on Postgres.')
     .version(version())
     .addHelpText('after', `${EXAMPLES}\n${ENVIRONMENT}\n${EXIT_HELP}`)
+    .configureOutput({
+      writeOut: (text) => process.stdout.write(printable(text)),
+      writeErr: (text) => process.stderr.write(printable(text)),
+    })
     .showHelpAfterError('(--help after the command explains it)')
     .exitOverride()
   addDevCommand(command)

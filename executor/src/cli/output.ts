@@ -1,18 +1,19 @@
-// Where commands write: results to standard output, everything else to standard error.
+// Where commands write: results to standard output, everything else to standard error; nothing that steers a terminal.
+import { printable, printableJson } from '../printable.js'
 
-/** A line of the result. */
+/** A line of the result, or several. */
 export function print(line: string): void {
-  process.stdout.write(`${line}\n`)
+  process.stdout.write(`${printable(line)}\n`)
 }
 
 /** The result as one line of JSON. */
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value))
+  process.stdout.write(`${printableJson(JSON.stringify(value))}\n`)
 }
 
 /** Something that the user should know beside the result. */
 export function note(line: string): void {
-  process.stderr.write(`${line}\n`)
+  process.stderr.write(`${printable(line)}\n`)
 }
 
 /** How to call this program from where it was called: npm puts a package's programs on the path only within its scripts. */

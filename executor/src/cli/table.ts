@@ -1,4 +1,5 @@
 // Texts for people: tables with aligned columns, and how long ago something was.
+import { inOneLine } from '../printable.js'
 
 export interface Column<Row> {
   title: string
@@ -20,9 +21,9 @@ export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]
     .join('\n')
 }
 
-/** What came from elsewhere, without what would move a terminal's cursor, and no longer than this. */
+/** What came from elsewhere, in one line without what steers a terminal, and no longer than this. */
 export function oneLine(text: string, longest = 200): string {
-  const flat = text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
+  const flat = inOneLine(text)
   return flat.length <= longest ? flat : `${flat.slice(0, longest - 1)}…`
 }
 

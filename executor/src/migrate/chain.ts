@@ -47,7 +47,7 @@ export function refuseOtherHistory(recorded: readonly Migration[], ours: readonl
       'Another application of this database keeps its migrations with graphile-migrate ' +
         `(its first is ${other.filename}, ${other.hash}); ours would be mixed up with them.\n` +
         'Give this one a database of its own, or add the files of migrations/committed to that application as migrations ' +
-        'of its own and apply the files below sql/functions and sql/cron after each upgrade.',
+        'of its own and apply the files below sql/functions, sql/cron, sql/privileges and sql/row_security, in this order, after each upgrade.',
     )
   }
   if (differing === ours.length) {

@@ -9,9 +9,10 @@ import { connectOwn, ownClient } from '../connections.js'
 import { sqlState } from '../database-errors.js'
 import { committedChain, recordedChain, refuseOtherHistory } from './chain.js'
 import { MigrationFilesMissingError } from './errors.js'
+import { noteGrants, tellTaken } from './grants.js'
 import { makeIndexes } from './indexes.js'
 import { ensurePgmq } from './pgmq.js'
-import { applySqlFiles, LOCK_TIMEOUT, sqlFiles } from './sql-files.js'
+import { applyCommittingFile, applySqlFiles, LOCK_TIMEOUT, sqlFiles } from './sql-files.js'
 
 export * from './errors.js'
 
@@ -66,13 +67,15 @@ export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
   try {
     await lock(client, log)
     await ensurePgmq(client)
-    const applied = await runMigrations(client, connectionString, packageRoot, log)
+    const { applied, isNew } = await runMigrations(client, connectionString, packageRoot, log)
     const current = options.withCurrent === true && existsSync(join(packageRoot, CURRENT)) ? [CURRENT] : []
     await patiently(log, () => applySqlFiles(client, packageRoot, current))
     const functions = await sqlFiles(packageRoot, 'sql/functions')
     const jobs = await sqlFiles(packageRoot, 'sql/cron')
     const privileges = await sqlFiles(packageRoot, 'sql/privileges')
-    await patiently(log, () => applySqlFiles(client, packageRoot, [...functions, ...jobs, ...privileges]))
+    const taken = await patiently(log, () => applySqlFiles(client, packageRoot, [...functions, ...jobs, ...privileges]))
+    if (!isNew) tellTaken(taken, log)
+    for (const file of await sqlFiles(packageRoot, 'sql/row_security')) await patiently(log, () => applyCommittingFile(client, packageRoot, file))
     await makeIndexes(client, packageRoot, log)
     const cronJobs = jobs.length > 0 ? await installCronJobs(client) : 0
     log(`migrations applied: ${applied.length}, functions: ${functions.length}, cron jobs: ${cronJobs}`)
@@ -95,14 +98,14 @@ async function runMigrations(
   connectionString: string,
   packageRoot: string,
   log: (line: string) => void,
-): Promise<string[]> {
+): Promise<{ applied: string[]; isNew: boolean }> {
   const before = await recordedChain(client)
   const chain = await committedChain(join(packageRoot, 'migrations', 'committed'))
   refuseOtherHistory(before, chain)
+  await noteGrants(client)
   const missing = chain.slice(before.length)
-  if (missing.length === 0) return []
-  await patiently(log, () => runGraphile(client, connectionString, packageRoot, log))
-  return missing.map(({ filename }) => filename)
+  if (missing.length > 0) await patiently(log, () => runGraphile(client, connectionString, packageRoot, log))
+  return { applied: missing.map(({ filename }) => filename), isNew: before.length === 0 }
 }
 
 async function untilGone(client: pg.Client, session: string): Promise<void> {

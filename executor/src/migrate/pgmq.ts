@@ -16,6 +16,7 @@ export async function ensurePgmq(client: ClientBase): Promise<void> {
   if (available.rowCount === 0) throw new PgmqMissingError(await howToInstall(client))
   try {
     await client.query('create extension if not exists pgmq')
+    await closeSchema(client)
   } catch (error) {
     if (!(error instanceof DatabaseError) || error.code !== INSUFFICIENT_PRIVILEGE) throw error
     throw new PgmqMissingError(
@@ -24,6 +25,16 @@ export async function ensurePgmq(client: ClientBase): Promise<void> {
       { cause: error },
     )
   }
+}
+
+/** Default privileges of the host may have let others into the schema that was made just now. The extension itself lets pg_monitor in. */
+async function closeSchema(client: ClientBase): Promise<void> {
+  const { rows } = await client.query<{ statement: string }>(
+    `select format('revoke all on schema pgmq from %s', case x.grantee when 0 then 'public' else x.grantee::regrole::text end) as statement
+     from pg_catalog.pg_namespace n cross join lateral pg_catalog.aclexplode(n.nspacl) x
+     where n.nspname = 'pgmq' and x.grantee not in (n.nspowner, 'pg_monitor'::regrole) and pg_catalog.pg_has_role(n.nspowner, 'usage')`,
+  )
+  for (const { statement } of rows) await client.query(statement)
 }
 
 async function howToInstall(client: ClientBase): Promise<string> {

@@ -24,9 +24,11 @@ export const LOCK_TIMEOUT = '100ms'
 
 /**
  * Applies the files in one transaction. Functions may name functions that come later.
+ * @returns the rows of the last file, when it is one statement that returns rows
  * @throws SqlFileError naming the file and line; nothing is applied then.
  */
-export async function applySqlFiles(client: ClientBase, packageRoot: string, files: readonly string[]): Promise<void> {
+export async function applySqlFiles(client: ClientBase, packageRoot: string, files: readonly string[]): Promise<unknown[]> {
+  let rows: unknown[] = []
   await client.query('begin')
   try {
     await client.query('set local check_function_bodies = off')
@@ -35,16 +37,35 @@ export async function applySqlFiles(client: ClientBase, packageRoot: string, fil
     for (const file of files) {
       const text = await readFile(join(packageRoot, file), 'utf8')
       try {
-        await client.query(text)
+        // Several statements give a list of results.
+        const result: { rows?: unknown[] } = await client.query(text)
+        rows = result.rows ?? []
       } catch (error) {
         throw new SqlFileError(file, lineOf(error, text), error)
       }
     }
     await client.query('commit')
+    return rows
   } catch (error) {
     // A lost connection has rolled back by itself; the first error is the one to tell.
     await client.query('rollback').catch(() => undefined)
     throw error
+  }
+}
+
+/**
+ * Applies a file that commits by itself, a little at a time. What it has committed stays when it fails.
+ * @throws SqlFileError naming the file and line
+ */
+export async function applyCommittingFile(client: ClientBase, packageRoot: string, file: string): Promise<void> {
+  const text = await readFile(join(packageRoot, file), 'utf8')
+  await client.query(`set lock_timeout = '${LOCK_TIMEOUT}'`)
+  try {
+    await client.query(text)
+  } catch (error) {
+    throw new SqlFileError(file, lineOf(error, text), error)
+  } finally {
+    await client.query('reset lock_timeout').catch(() => undefined)
   }
 }
 

@@ -17,7 +17,7 @@ function scene(capacity: number) {
     throw new Error('nothing comes back here')
   }
   const exchange = new Exchange({
-    pool, logger: pino({ level: 'silent' }), capacity, lanes: 1, executorId: () => '', onClaim: unused, onGone: unused, onClaims: unused, onUnknown: unused,
+    pool, logger: pino({ level: 'silent' }), capacity, lanes: 1, describe: String, executorId: () => '', onClaim: unused, onGone: unused, onClaims: unused, onUnknown: unused,
   })
   return { exchange, asked: () => asked }
 }

@@ -34,14 +34,15 @@ test('where there is no pg_cron, one of the executors runs every job that is due
 test('a job that fails is told in the log and leaves the others to run', async () => {
   const told: { job?: string }[] = []
   const logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: (fields: { job?: string }) => void told.push(fields) }
-  await database.query("update public.fw_jobs set command = 'select 1 / 0' where name = 'process-workflow-queue'")
+  await database.query("create function fail() returns trigger language plpgsql as $$ begin raise exception 'no tick today'; end $$")
+  await database.query('create trigger fail before insert on public.fw_worker_ticks for each row execute function fail()')
   try {
     await makeDue()
     await database.start(echo, { logger })
     await until('the others have run', async () => (await jobs()).filter(({ last_driver }) => last_driver !== null).length === 4)
     expect(told.map(({ job }) => job)).toEqual(['process-workflow-queue'])
   } finally {
-    await database.query("update public.fw_jobs set command = 'select public.fw_worker_tick()' where name = 'process-workflow-queue'")
+    await database.query('drop function fail() cascade')
   }
 })
 

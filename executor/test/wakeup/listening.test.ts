@@ -23,7 +23,7 @@ function listener(connectionString: string) {
     logger: pino({ level: 'silent' }),
     onWork: (organizationId) => heard.push(`work ${organizationId ?? 'of anyone'}`),
     onBatch: (batchId) => heard.push(`batch ${batchId}`),
-    onEnded: ({ executionId, reason }) => heard.push(`ended ${executionId}: ${reason}`),
+    onEnded: ({ executionId }) => heard.push(`ended ${executionId}`),
     onUnmatched: () => heard.push('events'),
   })
   wakeups.push(wakeup)

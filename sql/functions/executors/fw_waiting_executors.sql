@@ -1,4 +1,4 @@
-create or replace view public.fw_waiting_executors as
+create or replace view public.fw_waiting_executors with (security_invoker = true) as
   select x.id from public.fw_executors x
   where x.wants_work and x.stopped_at is null and x.last_seen_at > public.fw_now() - interval '30 seconds';
 comment on view public.fw_waiting_executors is

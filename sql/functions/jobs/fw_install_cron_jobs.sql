@@ -14,10 +14,10 @@ begin
   -- A job that was installed once and is not there any more was unscheduled by hand: an upgrade leaves it so.
   return query
     with wanted as (
-      select j.*, c.jobid, c.schedule as schedule_there
+      select j.name, j.schedule, public.fw_job_command(j.name) as command, c.jobid, c.schedule as schedule_there
       from public.fw_jobs j
       left join cron.job c on c.jobname = j.name and c.username = current_user
-      where not p_only_new or j.installed_at is null or c.jobid is not null
+      where public.fw_job_command(j.name) is not null and (not p_only_new or j.installed_at is null or c.jobid is not null)
     ), scheduled as materialized (
       -- A schedule that somebody has changed stays when only what is new is asked for.
       select w.name, w.command, case when p_only_new then coalesce(w.schedule_there, w.schedule) else w.schedule end as schedule,

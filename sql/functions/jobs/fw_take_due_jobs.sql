@@ -11,16 +11,17 @@ begin
   return query
     with due as (
       select j.name from public.fw_jobs j
-      where exists (select from public.fw_executors x where x.id = p_executor_id and x.stopped_at is null)
+      where public.fw_job_command(j.name) is not null
+        and exists (select from public.fw_executors x where x.id = p_executor_id and x.stopped_at is null)
         and (j.has_more or j.last_started_at is null or j.last_started_at < date_bin(j.period, public.fw_now(), timestamptz '2000-01-01 00:00:00+00' + j.at))
       order by j.name
       for no key update of j skip locked
     ), marked as (
       update public.fw_jobs j set last_started_at = public.fw_now(), has_more = false from due where j.name = due.name
-      returning j.name, j.command, j.period
+      returning j.name, public.fw_job_command(j.name) as command, j.period
     )
     select m.name, m.command from marked m order by m.period, m.name;
 end
 $$;
 comment on function public.fw_take_due_jobs(uuid) is
-  'Hands the jobs that are due, and that pg_cron does not run, to one executor: each is marked as started, so no other gets it in this period, unless it stops before all is done (has_more). The executor then runs their commands.';
+  'Hands the jobs that are due, and that pg_cron does not run, to one executor: each is marked as started, so no other gets it in this period, unless it stops before all is done (has_more). The executor then runs them by their names (fw_run_job); those of older versions run the command.';

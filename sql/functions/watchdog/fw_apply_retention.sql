@@ -121,7 +121,7 @@ begin
     delete from cron.job_run_details d
     where d.end_time < public.fw_now() - v_config.history_retention
       and (d.jobid in (select c.jobid from cron.job c join public.fw_jobs j on j.name = c.jobname)
-        or (d.database = current_database() and d.command in (select j.command from public.fw_jobs j)));
+        or (d.database = current_database() and d.command in (select public.fw_job_command(j.name) from public.fw_jobs j)));
     get diagnostics cron_runs = row_count;
   end if;
   update public.fw_jobs j set has_more = v_has_more where j.name = 'fw-retention';

@@ -35,7 +35,7 @@ describe('jobs that are due', () => {
     })
   })
 
-  test('bring their commands', async () => {
+  test('bring the commands that stand in sql/cron', async () => {
     const x = await executor(database, workflow())
     const rows = await database.query('select * from public.fw_take_due_jobs($1)', [x])
     expect(rows).toEqual(await database.query('select name, command from public.fw_jobs order by period, name'))
@@ -119,9 +119,9 @@ describe('jobs that are due', () => {
 
 test('a job that fails leaves the others, is late until it is due again, and is handed out then', async () => {
   const x = await executor(database, workflow())
-  const { command } = one(await database.query<{ command: string }>("select command from public.fw_jobs where name = 'process-workflow-queue'"))
   await database.query("update public.fw_worker_ticks set started_at = started_at - interval '1 hour'")
-  await database.query("update public.fw_jobs set command = 'select 1/0' where name = 'process-workflow-queue'")
+  await database.query("create function fail() returns trigger language plpgsql as $$ begin raise exception 'no tick today'; end $$")
+  await database.query('create trigger fail before insert on public.fw_worker_ticks for each row execute function fail()')
   try {
     const rows = await database.query<{ name: string; command: string }>('select * from public.fw_take_due_jobs($1)', [x])
     const outcomes = await Promise.allSettled(rows.map((row) => database.query(row.command)))
@@ -130,7 +130,7 @@ test('a job that fails leaves the others, is late until it is due again, and is 
     expect(ran.map((row) => row['name'])).toEqual(ALL.filter((name) => name !== 'process-workflow-queue'))
     expect(one(await database.query("select is_ok from public.fw_health() where subject = 'tick'"))).toEqual({ is_ok: false })
   } finally {
-    await database.query("update public.fw_jobs set command = $1 where name = 'process-workflow-queue'", [command])
+    await database.query('drop function fail() cascade')
   }
   await database.query("update public.fw_jobs set last_started_at = last_started_at - interval '1 minute' where name = 'process-workflow-queue'")
   expect(await take(x)).toContain('process-workflow-queue')
