@@ -24,8 +24,9 @@ begin
       hint = format('Discard the dead letter: select pgmq.delete(''workflow_dlq'', %s)', p_msg_id);
   end if;
 
-  -- What was no object was wrapped when it was rejected.
+  -- What was no object was wrapped when it was rejected. What somebody has sent here as a scalar or a list goes as it is.
   v_message := case
+    when jsonb_typeof(v_message) is distinct from 'object' then v_message
     when v_message ? 'original' and v_message - array['original', 'error', 'error_category', 'failed_at', 'rejected'] = '{}'
       then v_message -> 'original'
     else (case when v_execution.id is null then v_message else v_message - 'step' - 'executor' end
