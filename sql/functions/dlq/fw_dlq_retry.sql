@@ -36,7 +36,7 @@ begin
   if v_execution.id is not null then
     update public.fw_workflow_executions e set status = 'queued', retry_count = 0, msg_id = v_msg_id, dlq_msg_id = null,
       discarded_at = null, completed_at = null, next_retry_at = null, last_error = null, error_category = null,
-      deadline_at = null, deadline_left = null, deadline_warned_at = null, compensating = null
+      deadline_at = null, deadline_left = null, deadline_warned_at = null, compensating = null, not_before = null
     where e.id = v_execution.id;
     perform public.fw_forget_ended_steps(array[v_execution.id]);
     perform public.fw_wake_executors(v_execution.organization_id);

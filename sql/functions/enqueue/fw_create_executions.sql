@@ -9,6 +9,7 @@ as $$
 declare
   v_count constant integer := coalesce(cardinality(p_inputs), 0);
   v_not_before constant timestamptz := public.fw_now() + p_delay;
+  v_kept_delay constant timestamptz := case when p_delay > interval '0' then v_not_before end;
   v_ids uuid[] := '{}';
   v_messages bigint[];
   -- All but the execution: setting that one is a third of the cost of building each message.
@@ -39,16 +40,16 @@ begin
   end if;
   if p_idempotency_keys is null then
     -- ON CONFLICT would double the cost of each row.
-    insert into public.fw_workflow_executions (id, workflow_name, workflow_version, organization_id, input, metadata, msg_id)
-    select item.id, p_workflow, p_workflow_version, p_organization_id, item.input, p_metadata, item.msg_id
+    insert into public.fw_workflow_executions (id, workflow_name, workflow_version, organization_id, input, metadata, msg_id, not_before)
+    select item.id, p_workflow, p_workflow_version, p_organization_id, item.input, p_metadata, item.msg_id, v_kept_delay
     from unnest(v_ids, p_inputs, v_messages) as item (id, input, msg_id);
     v_created := v_ids;
   else
     loop
       with created as (
         insert into public.fw_workflow_executions
-          (id, workflow_name, workflow_version, organization_id, input, metadata, idempotency_key, msg_id)
-        select item.id, p_workflow, p_workflow_version, p_organization_id, item.input, p_metadata, item.idempotency_key, item.msg_id
+          (id, workflow_name, workflow_version, organization_id, input, metadata, idempotency_key, msg_id, not_before)
+        select item.id, p_workflow, p_workflow_version, p_organization_id, item.input, p_metadata, item.idempotency_key, item.msg_id, v_kept_delay
         from unnest(v_ids, p_inputs, v_messages, p_idempotency_keys) with ordinality
           as item (id, input, msg_id, idempotency_key, position)
         where v_known is null or v_known[item.position] is null

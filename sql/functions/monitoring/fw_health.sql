@@ -95,7 +95,8 @@ begin
   hint := case when not is_ok then 'select * from fw_parked shows why. Start an executor with the code that they were begun with; or fw_continue_from(execution_id, step), fw_fail_execution(execution_id, reason).' end;
   return next;
   return query select * from public.fw_health_of_claims();
+  return query select * from public.fw_health_of_messages();
 end
 $$;
 comment on function public.fw_health() is
-  'Whether the worker is well, a row for each subject, with what to do where it is not: the tick and who runs it, executors, work that waits for a disabled organization, a pause, dead letters, executions that are parked, claims that fail.';
+  'Whether the worker is well, a row for each subject, with what to do where it is not: the tick and who runs it, executors, work that waits for a disabled organization, a pause, dead letters, executions that are parked, claims that fail, messages that are missing.';
