@@ -80,7 +80,7 @@ begin
   get diagnostics notices = row_count;
   delete from public.fw_events v where v.expires_at < public.fw_now();
   get diagnostics events = row_count;
-  if public.fw_pg_cron_version() is not null then
+  if public.fw_may_use_pg_cron() then
     delete from cron.job_run_details d
     where d.end_time < public.fw_now() - v_config.history_retention
       and (d.jobid in (select c.jobid from cron.job c join public.fw_jobs j on j.name = c.jobname)
