@@ -102,7 +102,8 @@ begin
   return next;
   return query select * from public.fw_health_of_claims();
   return query select * from public.fw_health_of_messages();
+  return query select * from public.fw_health_of_sequences();
 end
 $$;
 comment on function public.fw_health() is
-  'Whether the worker is well, a row for each subject, with what to do where it is not: the tick and who runs it, executors, work that waits for a disabled organization, a pause, dead letters, executions that are parked, claims that fail, messages that are missing.';
+  'Whether the worker is well, a row for each subject, with what to do where it is not: the tick and who runs it, executors, work that waits for a disabled organization, a pause, dead letters, executions that are parked, claims that fail, messages that are missing, sequences that stand behind.';
