@@ -21,6 +21,7 @@ begin
   if pg_catalog.to_regclass('pgmq.q_workflow_execution_queue_vt_idx') is null then
     create type pgmq.q_workflow_execution_queue_vt_idx as ();
   end if;
+  revoke all on type pgmq.q_workflow_execution_queue_vt_idx from public;
   comment on type pgmq.q_workflow_execution_queue_vt_idx is
     'Has the name of an index that the worker does without, so that pgmq.create does not make it again: it would tempt the planner away from the index of the claims.';
 end

@@ -57,6 +57,7 @@ begin
     if not p_dry_run then
       drop index pgmq.q_workflow_execution_queue_vt_idx;
       create type pgmq.q_workflow_execution_queue_vt_idx as ();
+      revoke all on type pgmq.q_workflow_execution_queue_vt_idx from public;
     end if;
     return query select 'index', null::uuid, null::uuid,
       'the index of pgmq on vt alone was made again, and would tempt the planner away from the index of the claims: it is dropped'::text;
