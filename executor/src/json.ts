@@ -59,7 +59,7 @@ function copyOf(value: unknown, what: string, path: string, parents: object[]): 
 
 function copyOfObject(value: object, what: string, path: string, parents: object[]): unknown {
   if (parents.includes(value)) throw new NotJsonError(what, path, 'a reference to what contains it')
-  if (parents.length > 1000) throw new NotJsonError(what, '$…', 'nested more than 1000 deep')
+  if (parents.length > 1000) throw new NotJsonError(what, '$...', 'nested more than 1000 deep')
   parents.push(value)
   const copy = Array.isArray(value) ? copyOfArray(value, what, path, parents) : copyOfPlain(value, what, path, parents)
   parents.pop()

@@ -109,5 +109,5 @@ function kept(value: unknown, redact: (text: string) => string): unknown {
 /** Without what Postgres cannot store, and not too long. */
 function storable(text: string): string {
   const whole = text.replaceAll('\0', '').toWellFormed()
-  return whole.length <= LONGEST_TEXT ? whole : `${whole.slice(0, LONGEST_TEXT).toWellFormed()}…`
+  return whole.length <= LONGEST_TEXT ? whole : `${whole.slice(0, LONGEST_TEXT).toWellFormed()}...`
 }

@@ -5,7 +5,7 @@ import { PermanentError } from './errors.js'
 export function tooMuch(executionId: string, characters: number, limit: number): PermanentError {
   return new PermanentError(
     `all results of execution ${executionId} together have ${characters} characters, more than results_limit, which is ${limit}: let steps return less, ` +
-      'and keep what is large elsewhere. Or raise the limit: update fw_worker_config set results_limit = …; and put the dead letter back',
+      'and keep what is large elsewhere. Or raise the limit: update fw_worker_config set results_limit = ...; and put the dead letter back',
     { category: 'VALIDATION' },
   )
 }

@@ -20,7 +20,7 @@ export function stackOf(thrown: unknown, messageOf: (thrown: unknown) => string,
   const add = (label: string, error: unknown): boolean => {
     if (seen.has(error)) return true
     if (seen.size >= MOST_SECTIONS) {
-      parts.push('… and more causes')
+      parts.push('... and more causes')
       return true
     }
     seen.add(error)
@@ -44,10 +44,10 @@ function shortened(stack: string): string {
   if (first < 0) return cut(stack, LONGEST_HEAD)
   const frames = stack.slice(first, first + MOST_FRAMES * 2 * LONGEST_FRAME).trimEnd().split('\n')
   const shown = frames.slice(0, MOST_FRAMES).map((frame) => cut(frame, LONGEST_FRAME))
-  if (frames.length > MOST_FRAMES) shown.push('    … and more frames')
+  if (frames.length > MOST_FRAMES) shown.push('    ... and more frames')
   return [cut(stack.slice(0, first).trimEnd(), LONGEST_HEAD), ...shown].join('\n')
 }
 
 function cut(text: string, longest: number): string {
-  return text.length <= longest ? text : `${text.slice(0, longest)}…`
+  return text.length <= longest ? text : `${text.slice(0, longest)}...`
 }

@@ -131,5 +131,5 @@ function categoryOf(thrown: unknown): ErrorCategory {
 export function storable(text: string, longest = LONGEST_TEXT): string {
   const whole = text.replaceAll('\0', '').toWellFormed()
   // Not between the halves of a surrogate pair.
-  return whole.length <= longest ? whole : `${whole.slice(0, /[\uD800-\uDBFF]/.test(whole.charAt(longest - 1)) ? longest - 1 : longest)}…`
+  return whole.length <= longest ? whole : `${whole.slice(0, /[\uD800-\uDBFF]/.test(whole.charAt(longest - 1)) ? longest - 1 : longest)}...`
 }

@@ -43,8 +43,10 @@ const DeadLetter = z.object({
 /** Dead letters that go back in one statement. */
 const RETRY_AT_ONCE = 500
 
-/** There is no such dead letter (any more); there is nothing to retry about it. */
-const NOT_RETRIED = new Set(['FW003', 'FW004'])
+/** There is no such dead letter (any more); there is nothing to retry about it; or the database refuses what is in it. */
+const NOT_RETRIED = /^(FW00[34]|22...|23...|54...)$/
+
+const isNotRetried = (error: unknown): boolean => NOT_RETRIED.test(sqlState(error) ?? '')
 
 export function addDlqCommand(program: Command): void {
   const dlq = program.command('dlq').summary('dead letters: list, retry, purge').description('Executions that failed for good, and messages that nothing could be run from.')
@@ -124,7 +126,7 @@ async function retryEach(database: Database, ids: readonly string[]): Promise<Re
       await database.row(z.object({}), 'select public.fw_dlq_retry($1)', [id])
       result.retried += 1
     } catch (error) {
-      if (!NOT_RETRIED.has(sqlState(error) ?? '')) throw error
+      if (!isNotRetried(error)) throw error
       result.problems.push(messageOf(error))
     }
   }
@@ -156,7 +158,7 @@ async function retryTogether(database: Database, ids: readonly string[]): Promis
     await database.rows(z.object({}), 'select public.fw_dlq_retry(id) from unnest($1::bigint[]) as id', [ids])
     return { retried: ids.length, problems: [] }
   } catch (error) {
-    if (!NOT_RETRIED.has(sqlState(error) ?? '')) throw error
+    if (!isNotRetried(error)) throw error
     // One of them can't be: it must not keep the others.
     return retryEach(database, ids)
   }

@@ -26,7 +26,7 @@ export interface Explanation {
 }
 
 /** Codes of this package's errors that say that the database is not there or not fit. */
-const DATABASE_CODES = /^(SCHEMA_|PGMQ_MISSING$|FOREIGN_MIGRATIONS$|EMBEDDED_)/
+const DATABASE_CODES = /^(SCHEMA_|PGMQ_MISSING$|PRIVILEGES_MISSING$|FOREIGN_MIGRATIONS$|EMBEDDED_)/
 
 /** SQLSTATEs (or their classes) of a server that does not let us work at all. */
 const DATABASE_STATES = /^(08...|28...|3D000|42501|53300|57P..)$/

@@ -21,6 +21,21 @@ export class MigrationFilesMissingError extends WorkerError {
   }
 }
 
+/** The role lacks privileges that migrating needs; nothing was changed. */
+export class PrivilegesMissingError extends WorkerError {
+  /** What grants them, for whoever may: all that is missing. */
+  readonly statements: readonly string[]
+
+  constructor(role: string, database: string, statements: readonly string[]) {
+    super(
+      'PRIVILEGES_MISSING',
+      `Role ${role} may not migrate database ${database}; nothing was changed. Let a superuser (or the owner that your provider gives you) ` +
+        `run in this database:\n${statements.map((statement) => `  ${statement}`).join('\n')}\nThen migrate again.`,
+    )
+    this.statements = statements
+  }
+}
+
 /** The database was migrated by a newer version of this package. */
 export class SchemaNewerError extends WorkerError {
   constructor(message: string, options?: ErrorOptions) {

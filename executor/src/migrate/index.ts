@@ -12,6 +12,7 @@ import { MigrationFilesMissingError } from './errors.js'
 import { noteGrants, tellTaken } from './grants.js'
 import { makeIndexes } from './indexes.js'
 import { ensurePgmq } from './pgmq.js'
+import { mayReadHistory, requirePrivileges } from './privileges.js'
 import { applyCommittingFile, applySqlFiles, LOCK_TIMEOUT, sqlFiles } from './sql-files.js'
 
 export * from './errors.js'
@@ -34,7 +35,7 @@ export interface MigrateResult {
   applied: string[]
   /** Files of sql/functions applied (all of them, every time). */
   functions: number
-  /** Jobs given to pg_cron; 0 where the database has none of version 1.5 or later: executors run them then. */
+  /** Jobs given to pg_cron; 0 where the database has none of version 1.5 or later, or the role may not use it: executors run them then. */
   cronJobs: number
 }
 
@@ -57,7 +58,7 @@ const MIGRATE_LOCK = '4639837259105530917'
 
 /**
  * Migrates the database; safe to repeat, and to run from several places at once (one after the other).
- * @throws MigrationFilesMissingError, PgmqMissingError, SchemaNewerError, SchemaDivergedError, ForeignMigrationsError, SqlFileError
+ * @throws MigrationFilesMissingError, PgmqMissingError, PrivilegesMissingError, SchemaNewerError, SchemaDivergedError, ForeignMigrationsError, SqlFileError
  */
 export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
   const { connectionString, log = () => undefined, packageRoot = packageFolder() } = options
@@ -99,11 +100,12 @@ async function runMigrations(
   packageRoot: string,
   log: (line: string) => void,
 ): Promise<{ applied: string[]; isNew: boolean }> {
-  const before = await recordedChain(client)
+  const before = (await mayReadHistory(client)) ? await recordedChain(client) : []
   const chain = await committedChain(join(packageRoot, 'migrations', 'committed'))
   refuseOtherHistory(before, chain)
-  await noteGrants(client)
   const missing = chain.slice(before.length)
+  await requirePrivileges(client, missing.length > 0)
+  await noteGrants(client)
   if (missing.length > 0) await patiently(log, () => runGraphile(client, connectionString, packageRoot, log))
   return { applied: missing.map(({ filename }) => filename), isNew: before.length === 0 }
 }
@@ -128,7 +130,7 @@ async function lock(client: pg.Client, log: (line: string) => void): Promise<voi
 
 /** What was unscheduled or rescheduled by hand since an earlier migrate is left so. */
 async function installCronJobs(client: pg.Client): Promise<number> {
-  const found = await client.query('select where public.fw_pg_cron_version() is not null')
+  const found = await client.query('select where public.fw_may_use_pg_cron()')
   if (found.rowCount === 0) return 0
   const { rowCount } = await client.query('select from public.fw_install_cron_jobs(p_only_new => true)')
   return rowCount ?? 0

@@ -1,6 +1,7 @@
 // Makes sure that the database has pgmq, the queues that everything is built on.
 import { type ClientBase, DatabaseError } from 'pg'
 import { PgmqMissingError } from './errors.js'
+import { preparation } from './privileges.js'
 
 const INSUFFICIENT_PRIVILEGE = '42501'
 
@@ -10,7 +11,10 @@ const INSUFFICIENT_PRIVILEGE = '42501'
  * @throws PgmqMissingError saying how to install it.
  */
 export async function ensurePgmq(client: ClientBase): Promise<void> {
-  const present = await client.query("select 1 where to_regprocedure('pgmq.create(text)') is not null")
+  // In the catalogue, for the role may lack USAGE on the schema yet.
+  const present = await client.query(
+    "select from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace where n.nspname = 'pgmq' and p.proname = 'create' and p.pronargs = 1",
+  )
   if (present.rowCount !== 0) return
   const available = await client.query("select 1 from pg_available_extensions where name = 'pgmq'")
   if (available.rowCount === 0) throw new PgmqMissingError(await howToInstall(client))
@@ -21,7 +25,7 @@ export async function ensurePgmq(client: ClientBase): Promise<void> {
     if (!(error instanceof DatabaseError) || error.code !== INSUFFICIENT_PRIVILEGE) throw error
     throw new PgmqMissingError(
       'This database has no pgmq yet, and this role may not create it. Let a superuser (or the owner that your provider ' +
-        'gives you) run in this database: create extension pgmq;',
+        `gives you) run in this database:\n${(await preparation(client)).map((statement) => `  ${statement}`).join('\n')}\nThen migrate again.`,
       { cause: error },
     )
   }

@@ -93,6 +93,22 @@ describe('fw dlq retry', () => {
     expect((await dlq('retry', '--all')).stdout).toBe('retried 0 dead letters\n')
   })
 
+  it('retries all, also when somebody has sent a scalar, a list or a null among them', async () => {
+    const acme = await organization(database)
+    const { executionId } = await dead(acme)
+    for (const message of [42, 'words', [1, 2], null, true]) await sendRaw(database, message, 'workflow_dlq')
+    await database.query("select pgmq.send('workflow_dlq', null)")
+    const last = await dead(acme)
+    expect((await dlq('list')).code).toBe(0)
+    expect(await dlq('retry', '--all')).toEqual({ code: 0, stdout: 'retried 8 dead letters\n', stderr: '' })
+    for (const id of [executionId, last.executionId]) expect(await execution(database, id)).toMatchObject({ status: 'queued' })
+    // What is no message goes the way of all such: the next tick dead-letters it again, as rejected.
+    await database.query('select * from public.fw_worker_tick()')
+    const back = await database.query("select count(*)::integer as total from public.fw_dlq where rejected and message ? 'original'")
+    expect(back).toEqual([{ total: 6 }])
+    for (const look of ['fw_health()', 'fw_status()', 'fw_check_dlq_threshold()', "fw_dlq_purge('0')"]) await database.query(`select * from public.${look}`)
+  })
+
   it('retries more than fit one statement', async () => {
     const acme = await organization(database, { enabled: false })
     for (const part of [1, 2]) {

@@ -138,7 +138,7 @@ describe('a stack', () => {
     expect(failed.stack?.length).toBeLessThanOrEqual(10_001)
     expect(failed.stack).toContain('level 10000')
     const long = failedBy(new Error('y'.repeat(100_000), { cause: new Error('the cause') }))
-    expect(long.error).toHaveLength(10_001)
+    expect(long.error).toHaveLength(10_003)
     // The message does not hide where it happened.
     expect(long.stack).toMatch(/\n +at .*odd-values/)
     expect(long.stack).toContain('caused by: Error: the cause')

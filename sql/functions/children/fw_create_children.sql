@@ -55,8 +55,8 @@ begin
     join public.fw_execution_steps s on s.execution_id = any (array[w.parent]) and s.node_id = w.step
     where s.child_id = w.child
   ), executions as (
-    insert into public.fw_workflow_executions (id, workflow_name, organization_id, input, msg_id, parent_id, parent_step)
-    select m.id, m.workflow_name, m.organization_id, coalesce(m.input, 'null'), m.msg_id, m.parent_id, m.parent_step from made m
+    insert into public.fw_workflow_executions (id, workflow_name, organization_id, input, msg_id, parent_id, parent_step, not_before)
+    select m.id, m.workflow_name, m.organization_id, coalesce(m.input, 'null'), m.msg_id, m.parent_id, m.parent_step, null from made m
   )
   insert into pgmq.q_workflow_execution_queue (msg_id, vt, message) overriding system value
   select m.msg_id, case when m.is_held then 'infinity' else public.fw_now() + m.step_index * interval '1 microsecond' end,

@@ -160,7 +160,7 @@ begin
     where s.organization_id = t.organization_id and t.quota > 0 and (t.picked > 0 or s.worker_has_more);
   end if;
 
-  -- What cannot simply run (malformed, duplicate, finished, lost lease, redriven by hand …) is settled here and now. It is
+  -- What cannot simply run (malformed, duplicate, finished, lost lease, redriven by hand ...) is settled here and now. It is
   -- what was picked and is still visible.
   if v_claimed < v_picked then
     v_void := public.fw_settle_messages(array(

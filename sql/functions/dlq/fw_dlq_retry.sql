@@ -24,8 +24,9 @@ begin
       hint = format('Discard the dead letter: select pgmq.delete(''workflow_dlq'', %s)', p_msg_id);
   end if;
 
-  -- What was no object was wrapped when it was rejected.
+  -- What was no object was wrapped when it was rejected. What somebody has sent here as a scalar or a list goes as it is.
   v_message := case
+    when jsonb_typeof(v_message) is distinct from 'object' then v_message
     when v_message ? 'original' and v_message - array['original', 'error', 'error_category', 'failed_at', 'rejected'] = '{}'
       then v_message -> 'original'
     else (case when v_execution.id is null then v_message else v_message - 'step' - 'executor' end
@@ -35,7 +36,7 @@ begin
   if v_execution.id is not null then
     update public.fw_workflow_executions e set status = 'queued', retry_count = 0, msg_id = v_msg_id, dlq_msg_id = null,
       discarded_at = null, completed_at = null, next_retry_at = null, last_error = null, error_category = null,
-      deadline_at = null, deadline_left = null, deadline_warned_at = null, compensating = null
+      deadline_at = null, deadline_left = null, deadline_warned_at = null, compensating = null, not_before = null
     where e.id = v_execution.id;
     perform public.fw_forget_ended_steps(array[v_execution.id]);
     perform public.fw_wake_executors(v_execution.organization_id);

@@ -10,6 +10,7 @@ as $$
 declare
   v_count constant integer := coalesce(cardinality(p_inputs), 0);
   v_not_before timestamptz;
+  v_kept_delay timestamptz; -- NULL where there is none
   v_ids uuid[] := '{}';
   v_messages bigint[];
   -- All but the execution: setting that one is a third of the cost of building each message.
@@ -25,6 +26,7 @@ begin
   -- Called by assignment: cheaper than PERFORM, and an enqueue of one is short enough to show it.
   v_void := public.fw_check_enqueue(p_workflow, p_inputs, p_organization_id, p_idempotency_keys, p_delay, p_metadata, p_workflow_version);
   v_not_before := public.fw_now() + p_delay;
+  v_kept_delay := case when p_delay > interval '0' then v_not_before end;
   select exists (select from public.fw_module_settings s where s.organization_id = p_organization_id),
     p_delay <= interval '0' and exists (select from public.fw_waiting_executors)
   into v_is_known, v_is_wanted;
@@ -43,16 +45,16 @@ begin
   end if;
   if p_idempotency_keys is null then
     -- ON CONFLICT would double the cost of each row.
-    insert into public.fw_workflow_executions (id, workflow_name, workflow_version, organization_id, input, metadata, msg_id)
-    select item.id, p_workflow, p_workflow_version, p_organization_id, item.input, p_metadata, item.msg_id
+    insert into public.fw_workflow_executions (id, workflow_name, workflow_version, organization_id, input, metadata, msg_id, not_before)
+    select item.id, p_workflow, p_workflow_version, p_organization_id, item.input, p_metadata, item.msg_id, v_kept_delay
     from unnest(v_ids, p_inputs, v_messages) as item (id, input, msg_id);
     v_created := v_ids;
   else
     loop
       with created as (
         insert into public.fw_workflow_executions
-          (id, workflow_name, workflow_version, organization_id, input, metadata, idempotency_key, msg_id)
-        select item.id, p_workflow, p_workflow_version, p_organization_id, item.input, p_metadata, item.idempotency_key, item.msg_id
+          (id, workflow_name, workflow_version, organization_id, input, metadata, idempotency_key, msg_id, not_before)
+        select item.id, p_workflow, p_workflow_version, p_organization_id, item.input, p_metadata, item.idempotency_key, item.msg_id, v_kept_delay
         from unnest(v_ids, p_inputs, v_messages, p_idempotency_keys) with ordinality
           as item (id, input, msg_id, idempotency_key, position)
         where v_known is null or v_known[item.position] is null

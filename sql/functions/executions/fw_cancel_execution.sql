@@ -14,8 +14,7 @@ declare
 begin
   for v_try in 1..c_most_tries loop
     -- All or nothing: what was claimed, or born, before the locks were held needs a batch or a message that comes before them in the
-    -- order of all locks. So they are given back, with this block, and taken again from the first on. Whose message somebody has
-    -- deleted cannot be locked at all.
+    -- order of all locks. So they are given back, with this block, and taken again from the first on.
     begin
       v_ids := array[p_execution_id] || array(select public.fw_descendants(array[p_execution_id]));
       v_reasons := array(select case when id = p_execution_id then v_reason else v_reason || ', with the execution that invoked it' end from unnest(v_ids) as id);
@@ -36,13 +35,11 @@ begin
       if v_ended then
         if exists (
           select from public.fw_descendants(array[p_execution_id]) d join public.fw_workflow_executions e on e.id = d
-          join pgmq.q_workflow_execution_queue q on q.msg_id = e.msg_id
           where not p_compensate or e.compensating is null)
         then
           raise exception using errcode = c_again;
         end if;
       elsif v_execution.status in ('queued', 'running', 'waiting', 'retry_pending') and not (p_compensate and v_execution.compensating is not null)
-        and exists (select from pgmq.q_workflow_execution_queue q where q.msg_id = v_execution.msg_id)
       then
         raise exception using errcode = c_again;
       end if;

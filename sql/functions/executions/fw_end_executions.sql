@@ -31,13 +31,12 @@ begin
   from public.fw_lock_executions(p_execution_ids, true, p_late_ids is null) l;
   if p_late_ids is not null then
     -- Each with all that work for it, or not at all: where one was born, or claimed, before the locks were held, it is left to the
-    -- next look. Whose message somebody has deleted holds up nothing. A statement of its own, which sees what is committed now.
+    -- next look. A statement of its own, which sees what is committed now.
     v_late := array(
       select late.id from unnest(v_late) as late (id)
       where not exists (
         select from public.fw_descendants(array[late.id]) as d (id)
         join public.fw_workflow_executions e on e.id = d.id
-        join pgmq.q_workflow_execution_queue q on q.msg_id = e.msg_id
         where d.id not in (select id from unnest(v_locked) as id)));
   end if;
   -- By union, not by a join: without hashes that would be each with each.

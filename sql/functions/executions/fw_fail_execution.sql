@@ -37,13 +37,11 @@ begin
       if v_ended then
         if exists (
           select from public.fw_descendants(array[p_execution_id]) d join public.fw_workflow_executions e on e.id = d
-          join pgmq.q_workflow_execution_queue q on q.msg_id = e.msg_id
           where e.compensating is null)
         then
           raise exception using errcode = c_again;
         end if;
       elsif v_execution.status in ('queued', 'running', 'waiting', 'retry_pending') and v_execution.compensating is null
-        and exists (select from pgmq.q_workflow_execution_queue q where q.msg_id = v_execution.msg_id)
       then
         raise exception using errcode = c_again;
       end if;

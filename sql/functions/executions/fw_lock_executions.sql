@@ -12,6 +12,7 @@ as $$
 declare
   v_batches uuid[];
   v_messages bigint[];
+  v_missing bigint[];       -- numbers of messages that somebody has taken away
 begin
   -- The batches first: a report that holds one is waited for, and afterwards its executions are seen as it left them.
   v_batches := array(
@@ -43,10 +44,16 @@ begin
   where d.msg_id in (select e.dlq_msg_id from public.fw_workflow_executions e where e.id = any (p_execution_ids) and e.dlq_msg_id is not null)
   order by d.msg_id
   for update of d;
+  -- Whose message is not there is ended without one. A number is given once, so what is missing stays so: whoever sends the message
+  -- again gives the execution another number, and it is left to the next look.
+  v_missing := array(
+    select e.msg_id from public.fw_workflow_executions e
+    where e.id = any (p_execution_ids) and e.msg_id <> all (v_messages) and e.status in ('queued', 'running', 'waiting', 'retry_pending')
+      and not exists (select from pgmq.q_workflow_execution_queue q where q.msg_id = e.msg_id));
   return query
     select e.id, e.status, e.batch_id, e.deadline_at, e.compensating is not null
     from public.fw_workflow_executions e
-    where e.id = any (p_execution_ids) and e.msg_id = any (v_messages)
+    where e.id = any (p_execution_ids) and e.msg_id = any (v_messages || v_missing)
       and (e.status in ('queued', 'retry_pending', 'waiting') or (e.status = 'running' and e.batch_id = any (v_batches)))
     order by e.id
     for no key update of e;

@@ -13,10 +13,12 @@ begin
   -- The old deadline is over: the claim sets a new one, from the timeout of the workflow, for the compensations alone.
   update public.fw_workflow_executions e set
     status = case when e.retry_count > 0 then public.fw_execution_status 'retry_pending' else 'queued' end,
-    next_retry_at = case when e.retry_count > 0 then public.fw_now() end, deadline_at = null, deadline_left = null, deadline_warned_at = null,
+    next_retry_at = case when e.retry_count > 0 then public.fw_now() end, deadline_at = null, deadline_left = null, deadline_warned_at = null, not_before = null,
     compensating = t.compensating, last_error = t.compensating ->> 'error', error_category = t.compensating ->> 'category'
   from unnest(p_execution_ids, p_compensating) as t (id, compensating)
   where e.id = t.id;
+  -- Whose message somebody has taken away gets another one.
+  perform from public.fw_send_missing_messages(p_execution_ids);
   -- By array, not by a join: that would be planned as a walk over all steps while there are few.
   update public.fw_execution_steps s set status = 'skipped', completed_at = public.fw_now()
   where s.execution_id = any (p_execution_ids) and s.status = 'waiting';

@@ -10,6 +10,10 @@ declare
   v_config public.fw_worker_config;
   v_in_charge constant boolean := public.fw_pg_cron_is_in_charge();
   v_paused constant boolean := public.fw_is_paused();
+  v_owner constant name := (select pg_get_userbyid(c.relowner) from pg_class c where c.oid = 'public.fw_jobs'::regclass);
+  -- The owner of the worker may not use the pg_cron that is here.
+  v_is_barred constant boolean := public.fw_pg_cron_version() is not null
+    and not coalesce((select has_schema_privilege(v_owner, n.oid, 'usage') from pg_namespace n where n.nspname = 'cron'), false);
   v_alive bigint;
   v_waiting bigint;
   v_since timestamptz;
@@ -38,20 +42,22 @@ begin
     || case when is_ok then '' else format(': late, it is due every %s', v_tick.period) end;
   hint := case when is_ok then null
     when v_paused and v_config.paused_at is null then 'process-workflow-queue was unscheduled: select fw_install_cron_jobs() schedules it again.'
-    when v_in_charge then 'pg_cron does not run it: select * from cron.job_run_details order by start_time desc limit 5 shows why.'
+    when v_in_charge then format('pg_cron does not run it: select * from cron.job_run_details order by start_time desc limit 5, as role %s, shows why.', coalesce(v_tick.installed_by, v_owner))
     when v_alive = 0 then 'Without pg_cron an executor runs it, and none is alive: start one.'
     else 'An executor should run it: look at its log.' end;
   return next;
 
   subject := 'driver';
   is_ok := true;
-  detail := case when v_in_charge then format('pg_cron %s runs the jobs', public.fw_pg_cron_version())
+  detail := case when v_in_charge then format('pg_cron %s runs the jobs', public.fw_pg_cron_version()) || case when v_tick.installed_by <> v_owner then format(' as role %s', v_tick.installed_by) else '' end
     when coalesce(v_tick.last_driver, '') = 'pg_cron' then 'a pg_cron in another database runs the jobs'
     when exists (select from pg_extension x where x.extname = 'pg_cron') and public.fw_pg_cron_version() is null
       then 'pg_cron is older than 1.5 and is not used: one of the executors runs the jobs'
+    when v_is_barred then format('role %s, which owns the worker, may not use the pg_cron that is here: one of the executors runs the jobs', v_owner)
     when public.fw_pg_cron_version() is not null then 'the jobs are not installed in pg_cron: one of the executors runs them'
     else 'there is no pg_cron here: one of the executors runs the jobs' end;
-  hint := case when not v_in_charge and public.fw_pg_cron_version() is not null then 'select fw_install_cron_jobs() gives them to pg_cron.' end;
+  hint := case when not v_in_charge and v_is_barred then format('Let a superuser, or whoever your provider names, run: grant usage on schema cron to %I; then select fw_install_cron_jobs() gives them to pg_cron.', v_owner)
+    when not v_in_charge and public.fw_pg_cron_version() is not null then 'select fw_install_cron_jobs() gives them to pg_cron.' end;
   return next;
 
   subject := 'executors';
@@ -95,9 +101,11 @@ begin
   hint := case when not is_ok then 'select * from fw_parked shows why. Start an executor with the code that they were begun with; or fw_continue_from(execution_id, step), fw_fail_execution(execution_id, reason).' end;
   return next;
   return query select * from public.fw_health_of_claims();
+  return query select * from public.fw_health_of_messages();
+  return query select * from public.fw_health_of_sequences();
   return query select * from public.fw_health_of_retention();
   return query select * from public.fw_health_of_unknown_workflows();
 end
 $$;
 comment on function public.fw_health() is
-  'Whether the worker is well, a row for each subject, with what to do where it is not: the tick and who runs it, executors, work that waits for a disabled organization, a pause, dead letters, executions that are parked, claims that fail, retention, work for a workflow that nobody runs.';
+  'Whether the worker is well, a row for each subject, with what to do where it is not: the tick and who runs it, executors, work that waits for a disabled organization, a pause, dead letters, executions that are parked, claims that fail, messages that are missing, sequences that stand behind, retention, work for a workflow that nobody runs.';

@@ -54,9 +54,10 @@ begin
   select count(*) into v_forgotten from gone;
   update public.fw_workflow_executions e set
     status = case when e.retry_count > 0 then public.fw_execution_status 'retry_pending' else 'queued' end,
-    next_retry_at = case when e.retry_count > 0 then public.fw_now() end
+    next_retry_at = case when e.retry_count > 0 then public.fw_now() end, not_before = null
   where e.id = p_execution_id;
   update pgmq.q_workflow_execution_queue q set vt = public.fw_now() where q.msg_id = v_execution.msg_id;
+  perform from public.fw_send_missing_messages(array[p_execution_id]);
   delete from public.fw_parked_executions k where k.execution_id = p_execution_id;
   perform public.fw_wake_executors(v_execution.organization_id);
   return v_forgotten;

@@ -24,7 +24,7 @@ begin
       returning e.id, q.message
     ), dead as (
       insert into pgmq.q_workflow_dlq (vt, message)
-      select public.fw_now(), coalesce(g.message, '{}') || jsonb_build_object(
+      select public.fw_now(), case when jsonb_typeof(g.message) = 'object' then g.message else '{}' end || jsonb_build_object(
         'execution_id', e.id, 'organization_id', e.organization_id, 'workflow_name', e.workflow_name,
         'attempt', coalesce((e.compensating ->> 'attempt')::integer, e.retry_count + 1), 'error', f.error, 'error_category', f.category,
         'failed_at', public.fw_now()) || coalesce((

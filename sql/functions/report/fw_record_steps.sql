@@ -45,4 +45,4 @@ exception
 end
 $$;
 comment on function public.fw_record_steps(uuid[], uuid[], integer[], integer[], text[], integer[], jsonb[], integer[], text[], integer[], integer[], boolean[], jsonb[], boolean[]) is
-  'Internal: records steps that have completed or failed. p_items says to which place of the first three arrays a step belongs; those without an attempt are left out. A step that was completed before stays as it is. An error is {"message", …} as the handler has seen it, with "again" when the step is to be run again.';
+  'Internal: records steps that have completed or failed. p_items says to which place of the first three arrays a step belongs; those without an attempt are left out. A step that was completed before stays as it is. An error is {"message", ...} as the handler has seen it, with "again" when the step is to be run again.';

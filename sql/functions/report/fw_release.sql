@@ -30,8 +30,13 @@ begin
   with released as (
     update public.fw_workflow_executions e set
       status = case when e.retry_count > 0 then public.fw_execution_status 'retry_pending' else 'queued' end,
-      next_retry_at = case when e.retry_count > 0 then (select q.vt from pgmq.q_workflow_execution_queue q where q.msg_id = e.msg_id) end
-    where e.id = any (v_released)
+      next_retry_at = case when e.retry_count > 0 then d.visible_at end,
+      not_before = case when d.visible_at > public.fw_now() then d.visible_at end
+    from (
+      select i.id, public.fw_now() + make_interval(secs => coalesce(max(i.delay_ms), 0) / 1000.0) as visible_at
+      from unnest(p_execution_ids, p_delays_ms) as i (id, delay_ms) group by i.id
+    ) d
+    where e.id = d.id and e.id = any (v_released)
     returning e.batch_id
   ), tally as (
     select r.batch_id, count(*) as total from released r group by r.batch_id

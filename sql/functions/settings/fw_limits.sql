@@ -13,4 +13,4 @@ as $$
   join pg_attribute a on a.attrelid = 'public.fw_worker_config'::regclass and a.attname = l.name
 $$;
 comment on function public.fw_limits() is
-  'The limits of what is written, each a column of fw_worker_config: name, value, unit and meaning. Change one with: update fw_worker_config set input_limit = …';
+  'The limits of what is written, each a column of fw_worker_config: name, value, unit and meaning. Change one with: update fw_worker_config set input_limit = ...';

@@ -6,7 +6,7 @@ begin
   raise program_limit_exceeded using
     message = format('%s has %s %s, more than %s, which is %s', p_what, p_actual, p_unit, p_limit_name, p_limit),
     detail = 'Nothing was written.',
-    hint = format('Make it smaller: keep what is large elsewhere, and pass on where it is. Or raise the limit: update fw_worker_config set %I = …', p_limit_name);
+    hint = format('Make it smaller: keep what is large elsewhere, and pass on where it is. Or raise the limit: update fw_worker_config set %I = ...', p_limit_name);
 end
 $$;
 comment on function public.fw_refuse(text, text, bigint, bigint, text) is

@@ -117,7 +117,7 @@ begin
   end loop;
   executions := v_counts[1]; batches := v_counts[2]; events := v_counts[3]; notices := v_counts[4]; ticks := v_counts[5];
 
-  if public.fw_pg_cron_version() is not null and has_schema_privilege('cron', 'usage') then
+  if public.fw_may_use_pg_cron() then
     delete from cron.job_run_details d
     where d.end_time < public.fw_now() - v_config.history_retention
       and (d.jobid in (select c.jobid from cron.job c join public.fw_jobs j on j.name = c.jobname)

@@ -47,6 +47,7 @@ begin
       end if;
     end;
   end loop;
+  perform public.fw_mend_messages();
   begin
     select array_agg(r.organization_id), array_agg(r.lost), array_agg(r.returned) into v_reaped, v_lost, v_returned
     from public.fw_reap_expired_batches(c_most_batches) r;

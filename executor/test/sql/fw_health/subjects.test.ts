@@ -32,7 +32,7 @@ const OLD = "interval '3 minutes 1 second'"
 
 test('there is a row for each subject, each with something to say', async () => {
   const rows = await health()
-  expect(rows.map((row) => row.subject)).toEqual(['tick', 'driver', 'executors', 'disabled organizations', 'pause', 'dead letters', 'parked executions', 'claims fail', 'retention', 'unknown workflows'])
+  expect(rows.map((row) => row.subject)).toEqual(['tick', 'driver', 'executors', 'disabled organizations', 'pause', 'dead letters', 'parked executions', 'claims fail', 'messages', 'sequences', 'retention', 'unknown workflows'])
   for (const row of rows) expect(row.detail).not.toBe('')
 })
 
