@@ -53,7 +53,7 @@ const relations = () =>
 
 const functions = () =>
   database.query<{ name: string; call: string }>(
-    `select p.oid::regprocedure::text as name, format('select %I.%I(%s)', n.nspname, p.proname,
+    `select p.oid::regprocedure::text as name, format('%s %I.%I(%s)', case p.prokind when 'p' then 'call' else 'select' end, n.nspname, p.proname,
        (select string_agg('null::' || t::regtype, ', ' order by at) from unnest(p.proargtypes) with ordinality a (t, at))) as call
      from pg_proc p join pg_namespace n on n.oid = p.pronamespace
      where n.nspname in ('public', 'graphile_migrate') and p.prorettype <> 'trigger'::regtype order by 1`,
@@ -79,8 +79,9 @@ const open = async (role: string) =>
        select 'execute on ' || p.oid::regprocedure from pg_proc p
        where p.pronamespace = 'public'::regnamespace and has_function_privilege($1, p.oid, 'execute')
        union all
-       select 'usage on type ' || t.oid::regtype from pg_type t
-       where t.typnamespace = 'public'::regnamespace and t.typelem = 0 and has_type_privilege($1, t.oid, 'usage')
+       select 'usage on type ' || t.oid::regtype from pg_type t join pg_namespace n on n.oid = t.typnamespace
+       where (n.nspname in ('public', 'graphile_migrate') or n.nspname = 'pgmq' and t.typname ~ '^[qa]_') and t.typelem = 0
+         and has_type_privilege($1, t.oid, 'usage')
        union all
        select format('%s on schema %s', p, n.nspname) from pg_namespace n, unnest('{usage,create}'::text[]) p
        where n.nspname in ('graphile_migrate', 'pgmq') and has_schema_privilege($1, n.oid, p)
