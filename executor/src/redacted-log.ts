@@ -9,16 +9,16 @@ type Change = (value: unknown) => unknown
 
 /** For what the executor itself says: errors are redacted with all that they carry. Its own words and ids stay. */
 export function withRedactedErrors(logger: Logger, redact: Redact): Logger {
-  return changed(logger, (value) => (isError(value) ? loggable(recordError(value, redact)) : value), (message) => message)
+  return changed(logger, (value) => (isError(value) ? loggable(recordError(value, redact)) : value), (text) => text, (name) => name)
 }
 
-/** For what handlers say: every text is redacted, and errors are. */
+/** For what handlers say: every text is redacted, names of fields too, and errors are. */
 export function redacted(logger: Logger, redact: Redact): Logger {
-  return changed(logger, (value) => everyText(value, redact, 0), redact)
+  return changed(logger, (value) => everyText(value, redact, 0), redact, redact)
 }
 
-function changed(logger: Logger, change: Change, words: Redact): Logger {
-  const all = (fields: object) => Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, change(value)]))
+function changed(logger: Logger, change: Change, words: Redact, names: Redact): Logger {
+  const all = (fields: object) => Object.fromEntries(Object.entries(fields).map(([name, value]) => [names(name), change(value)]))
   return {
     debug: (fields, message) => {
       logger.debug(all(fields), words(message))
@@ -45,7 +45,7 @@ function everyText(value: unknown, redact: Redact, depth: number): unknown {
   if (depth >= DEEPEST) return '…'
   try {
     if (Array.isArray(value)) return value.map((each) => everyText(each, redact, depth + 1))
-    return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, everyText(each, redact, depth + 1)]))
+    return Object.fromEntries(Object.entries(value).map(([name, each]) => [redact(name), everyText(each, redact, depth + 1)]))
   } catch {
     return 'a value that cannot be looked at'
   }

@@ -90,7 +90,7 @@ const LEAKS: Record<string, () => ReturnType<typeof workflow>> = {
   'in the progress, and in what the handler logs': () =>
     workflow({ name: 'says', input: empty, retry }, async (ctx) => {
       ctx.progress(0.5, `half of ${secret}`)
-      ctx.log.info({ token: secret, deep: { list: [secret] }, err: await refusedByTheDriver() }, `the token is ${secret}`)
+      ctx.log.info({ token: secret, [secret]: 1, deep: { list: [secret], [secret]: { [secret]: 1 } }, err: await refusedByTheDriver() }, `the token is ${secret}`)
       ctx.log.warn(`the token is ${secret}`)
       await ctx.step('rest', () => 1)
       throw new Error('over')
