@@ -53,7 +53,7 @@ const relations = () =>
 
 const functions = () =>
   database.query<{ name: string; call: string }>(
-    `select p.oid::regprocedure::text as name, format('select %I.%I(%s)', n.nspname, p.proname,
+    `select p.oid::regprocedure::text as name, format('%s %I.%I(%s)', case p.prokind when 'p' then 'call' else 'select' end, n.nspname, p.proname,
        (select string_agg('null::' || t::regtype, ', ' order by at) from unnest(p.proargtypes) with ordinality a (t, at))) as call
      from pg_proc p join pg_namespace n on n.oid = p.pronamespace
      where n.nspname in ('public', 'graphile_migrate') and p.prorettype <> 'trigger'::regtype order by 1`,
