@@ -12,11 +12,12 @@ export {
   type Obstacle,
   RefusedError,
   ResultTimeoutError,
+  TooLargeError,
   UnknownExecutionError,
   UnknownStepError,
   UsageError,
   WorkerError,
 } from './errors.js'
-export type { AttemptsOptions, ChildExecution, ChildrenOptions, Execution, ExecutionDetails, ExecutionStep, FailedAttempt, StepsOptions } from './execution-details.js'
+export type { AttemptsOptions, ChildExecution, ChildrenOptions, Execution, ExecutionDetails, ExecutionStep, FailedAttempt, GetOptions, StepsOptions } from './execution-details.js'
 export type { ClientWarning } from './obstacles.js'
 export { isWorkflow, type RetryPolicy, workflow, type Workflow, type WorkflowOptions } from './workflow.js'

@@ -1,6 +1,6 @@
 // Waiting for the result of an execution, through whatever becomes of the database meanwhile.
 import { z } from 'zod'
-import { COLUMN_TYPES } from './column-types.js'
+import { cut, readRows } from './answers.js'
 import { ANSWER_MS } from './connections.js'
 import { ExecutionFailedError, ResultTimeoutError, UnknownExecutionError } from './errors.js'
 import { type ObstacleWatch, obstaclesOf } from './obstacles.js'
@@ -52,13 +52,10 @@ export async function awaitResult(sql: Queryable, watch: ObstacleWatch, id: stri
 }
 
 async function look(sql: Queryable, id: string, deadline: number): Promise<Answer> {
-  const query = {
-    text: 'select r.*, r.output is null as is_nothing from public.fw_result($1) r',
-    values: [id],
-    types: COLUMN_TYPES,
-    query_timeout: Math.ceil(Math.min(ANSWER_MS, Math.max(SHORTEST_ANSWER_MS, deadline - performance.now()))),
-  }
-  return Answer.parse((await sql.query(query)).rows[0])
+  const text = `select r.status, r.output, r.output is null as is_nothing, ${cut('r.error')} as error, r.error_category from public.fw_result($1) r`
+  const [answer] = await readRows(sql, Answer, text, [id], Math.ceil(Math.min(ANSWER_MS, Math.max(SHORTEST_ANSWER_MS, deadline - performance.now()))))
+  if (answer === undefined) throw new UnknownExecutionError(id)
+  return answer
 }
 
 /** @throws UnknownExecutionError, ExecutionFailedError */

@@ -32,6 +32,7 @@ import {
   readExecutions,
   readSummaries,
   readSteps,
+  type GetOptions,
   type StepsOptions,
 } from './execution-details.js'
 import { toJsonText } from './json.js'
@@ -125,7 +126,7 @@ export class Client {
    * @param id as enqueue() returned it, which gives the type; or any execution's id
    * @returns its output
    * @throws ExecutionFailedError when it failed, timed out or was cancelled; ResultTimeoutError, with what keeps it from starting;
-   *   UnknownExecutionError
+   *   UnknownExecutionError; TooLargeError for an output of more than 256 MB, kept before there was a limit
    */
   async result<Output>(id: ExecutionId<Output>, options: ResultOptions = {}): Promise<Output> {
     const timeoutMs = toMilliseconds(options.timeout ?? '1m', 'the timeout of result()')
@@ -134,10 +135,11 @@ export class Client {
 
   /**
    * All that is known of an execution, with what it waits for. Its steps, failed attempts and children are got by the calls below.
-   * @throws UnknownExecutionError
+   * @throws UnknownExecutionError; TooLargeError for values of more than 256 MB, and then options.values: false leaves them out
+   * @example const { status } = await client.get(id, { values: false })
    */
-  async get(id: string): Promise<ExecutionDetails> {
-    const execution = await this.#calls.read((sql) => readDetails(sql, id))
+  async get(id: string, options: GetOptions = {}): Promise<ExecutionDetails> {
+    const execution = await this.#calls.read((sql) => readDetails(sql, id, options))
     if (execution === undefined) throw new UnknownExecutionError(id)
     return execution
   }
@@ -147,7 +149,7 @@ export class Client {
    * stands, how long it took, and what it gave.
    * @returns a page, 100 unless options.limit says otherwise; the name of its last one, as `after`, gives the next. Empty when there is no
    *   such execution
-   * @throws UsageError for a page size outside 1 to 1000
+   * @throws UsageError for a page size outside 1 to 1000; TooLargeError for a page of more than 256 MB: ask for a smaller one
    * @example const slow = (await client.steps(id)).filter(({ durationMs }) => (durationMs ?? 0) > 60_000)
    */
   async steps(id: string, options: StepsOptions = {}): Promise<ExecutionStep[]> {
@@ -158,7 +160,7 @@ export class Client {
    * The failed attempts of an execution, the newest first: the error, the step that it came from, its stack, where it ran and when. They are
    * kept as long as the execution, also when a later attempt completed it.
    * @returns a page, 100 unless options.limit says otherwise; the id of its last one, as `before`, gives the next
-   * @throws UsageError for a page size outside 1 to 1000
+   * @throws UsageError for a page size outside 1 to 1000; TooLargeError for a page of more than 256 MB: ask for a smaller one
    * @example const [last] = await client.attempts(id, { limit: 1 }); console.log(last?.step, last?.stack)
    */
   async attempts(id: string, options: AttemptsOptions = {}): Promise<FailedAttempt[]> {
@@ -168,7 +170,7 @@ export class Client {
   /**
    * The executions that an execution has invoked, the oldest first.
    * @returns a page, 100 unless options.limit says otherwise; the id of its last one, as `after`, gives the next
-   * @throws UsageError for a page size outside 1 to 1000
+   * @throws UsageError for a page size outside 1 to 1000; TooLargeError for a page of more than 256 MB: ask for a smaller one
    * @example const failed = await client.children(id, { statuses: ['failed'] })
    */
   async children(id: string, options: ChildrenOptions = {}): Promise<ChildExecution[]> {
@@ -178,7 +180,7 @@ export class Client {
   /**
    * Executions that match every filter, the newest first.
    * @returns a page; the id of its last one, as `before`, gives the next
-   * @throws UsageError for a page size outside 1 to 1000
+   * @throws UsageError for a page size outside 1 to 1000; TooLargeError for a page of more than 256 MB: ask for a smaller one
    */
   async list(filters: ListOptions = {}): Promise<Execution[]> {
     return await this.#calls.read((sql) => readExecutions(sql, LISTED, listed(filters)))
@@ -187,7 +189,7 @@ export class Client {
   /**
    * As list, without inputs, outputs and metadata, which the database does not even read: for tables of many.
    * @returns a page; the id of its last one, as `before`, gives the next
-   * @throws UsageError for a page size outside 1 to 1000
+   * @throws UsageError for a page size outside 1 to 1000; TooLargeError for a page of more than 256 MB: ask for a smaller one
    * @example const failed = await client.summaries({ organizationId, statuses: ['failed'], limit: 1000 })
    */
   async summaries(filters: ListOptions = {}): Promise<ExecutionSummary[]> {

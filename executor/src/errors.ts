@@ -167,6 +167,23 @@ export class RefusedError extends WorkerError {
   }
 }
 
+/** What was asked for is too large to be sent. It is there, and can be read in parts. */
+export class TooLargeError extends WorkerError {
+  /** Bytes of the answer as JSON; undefined when not even the database can make a text of it. */
+  readonly bytes: number | undefined
+
+  constructor(bytes: number | undefined, most: number, options?: ErrorOptions) {
+    super(
+      'TOO_LARGE',
+      `what was asked for ${bytes === undefined ? 'is larger than any text that Postgres can hold' : `has ${bytes} bytes`}; one answer may have ${most}. Ask for fewer ` +
+        'at once (limit), or without what is large (values: false). In SQL, output #> \'{path}\' reads a part of one output in fw_workflow_executions, ' +
+        'and of one output_data in fw_execution_steps',
+      options,
+    )
+    this.bytes = bytes
+  }
+}
+
 /** Asked for a step that the execution does not have. */
 export class UnknownStepError extends RefusedError {
   constructor(message: string, options?: DatabaseErrorOptions) {

@@ -1,6 +1,6 @@
 // What the database knows of an execution: its state, its steps, its failed attempts and its children, as Client gives them.
 import { z } from 'zod'
-import { COLUMN_TYPES } from './column-types.js'
+import { cut, readRows } from './answers.js'
 import { UsageError } from './errors.js'
 import type { Queryable } from './protocol.js'
 
@@ -133,12 +133,6 @@ export function checkLimit(limit: number): number {
   return limit
 }
 
-/** Rows as JSON: a session of the caller's may write times in a style of its own. */
-async function readRows<Row>(sql: Queryable, schema: z.ZodType<Row>, text: string, values: unknown[]): Promise<Row[]> {
-  const { rows } = await sql.query<{ row: unknown }>({ text: `select to_jsonb(r) as row from (${text}) r`, values, types: COLUMN_TYPES })
-  return rows.map(({ row }) => schema.parse(row))
-}
-
 /** @param source a call of a function that returns executions */
 export async function readExecutions(sql: Queryable, source: string, values: unknown[]): Promise<Execution[]> {
   return await readRows(sql, executionSchema, executionsOf(source, 'e.input, e.output, e.metadata, e.compensating,'), values)
@@ -150,12 +144,12 @@ export async function readSummaries(sql: Queryable, source: string, values: unkn
 }
 
 function executionsOf(source: string, large: string): string {
-  return `select e.id, e.organization_id as "organizationId", e.workflow_name as workflow, e.workflow_version as version, e.status,
+  return `select e.id, e.organization_id as "organizationId", e.workflow_name as workflow, ${cut('e.workflow_version')} as version, e.status,
        e.retry_count + 1 as attempt, coalesce(w.max_attempts, 5) as "maxAttempts", ${large}
-       e.last_error as error, e.error_category as "errorCategory", e.idempotency_key as "idempotencyKey",
-       case when e.progress >= 0 and e.progress <= 1 then e.progress end as progress, e.progress_text as "progressText", c.step as "currentStep", c.since as "currentStepSince",
+       ${cut('e.last_error')} as error, ${cut('e.error_category')} as "errorCategory", e.idempotency_key as "idempotencyKey",
+       case when e.progress >= 0 and e.progress <= 1 then e.progress end as progress, ${cut('e.progress_text')} as "progressText", c.step as "currentStep", c.since as "currentStepSince",
        e.created_at as "createdAt", e.started_at as "startedAt", e.completed_at as "completedAt", e.next_retry_at as "nextRetryAt",
-       k.parked_at as "parkedAt", k.reason as "parkedReason",
+       k.parked_at as "parkedAt", ${cut('k.reason')} as "parkedReason",
        e.deadline_at as "deadlineAt", extract(epoch from e.deadline_left) * 1000 as "deadlineLeftMs",
        e.dlq_msg_id::text as "deadLetterId", e.discarded_at as "discardedAt", e.parent_id as "parentId", e.parent_step as "parentStep",
        e.batch_id as "batchId", x.name as executor
@@ -169,14 +163,24 @@ function executionsOf(source: string, large: string): string {
      order by e.id desc`
 }
 
+export interface GetOptions {
+  /** False: without input, output, metadata and compensating, which the database does not even read. Default: true. */
+  values?: boolean
+}
+
 /** One execution with its waits; undefined when there is none. */
-export async function readDetails(sql: Queryable, id: string): Promise<ExecutionDetails | undefined> {
-  const [execution] = await readExecutions(sql, 'public.fw_get_execution($1)', [id])
+export async function readDetails(sql: Queryable, id: string, { values = true }: GetOptions): Promise<ExecutionDetails | undefined> {
+  const source = 'public.fw_get_execution($1)'
+  const [execution] = values ? await readExecutions(sql, source, [id]) : (await readSummaries(sql, source, [id])).map(withoutValues)
   if (execution === undefined) return undefined
   return { ...execution, waitsFor: execution.completedAt === null ? await readSteps(sql, id, { statuses: ['waiting'], limit: MOST_WAITS }) : [] }
 }
 
+const withoutValues = (summary: ExecutionSummary): Execution => ({ ...summary, input: undefined, output: undefined, metadata: undefined, compensating: undefined })
+
 export interface StepsOptions {
+  /** False: without outputs. Default: true. */
+  values?: boolean
   /** Only in one of these states. */
   statuses?: readonly ExecutionStep['status'][]
   /** Only those after the step of this name: the last of a page gives the next. */
@@ -185,10 +189,10 @@ export interface StepsOptions {
   limit?: number
 }
 
-export async function readSteps(sql: Queryable, id: string, { statuses, after, limit = 100 }: StepsOptions): Promise<ExecutionStep[]> {
+export async function readSteps(sql: Queryable, id: string, { statuses, after, limit = 100, values = true }: StepsOptions): Promise<ExecutionStep[]> {
   return await readRows(sql, stepSchema,
-    `select s.name, s.step_index as index, s.kind, s.asked, s.status, s.attempt, s.started_at as "startedAt", s.completed_at as "completedAt",
-       s.duration_ms as "durationMs", s.output, s.error, s.wake_at as until, s.event_key as "eventKey", s.child_id as "childId",
+    `select s.name, s.step_index as index, s.kind, ${cut('s.asked')} as asked, s.status, s.attempt, s.started_at as "startedAt", s.completed_at as "completedAt",
+       s.duration_ms as "durationMs", ${values ? 's.output' : 'null as output'}, ${cut('s.error')} as error, s.wake_at as until, s.event_key as "eventKey", s.child_id as "childId",
        s.child_workflow as "childWorkflow", s.child_status as "childStatus"
      from public.fw_list_steps($1, $2, $3, $4) s`,
     [id, statuses ?? null, after ?? null, checkLimit(limit)],
@@ -204,7 +208,7 @@ export interface AttemptsOptions {
 
 export async function readAttempts(sql: Queryable, id: string, { before, limit = 100 }: AttemptsOptions): Promise<FailedAttempt[]> {
   return await readRows(sql, attemptSchema,
-    `select a.id, a.attempt, a.error, a.error_category as "errorCategory", a.is_permanent as permanent, a.step, a.stack, a.outcome,
+    `select a.id, a.attempt, ${cut('a.error')} as error, ${cut('a.error_category')} as "errorCategory", a.is_permanent as permanent, a.step, ${cut('a.stack')} as stack, a.outcome,
        a.executor_name as executor, a.executor_id as "executorId", a.batch_id as "batchId", a.failed_at as "failedAt"
      from public.fw_list_failed_attempts($1, $2, $3) a`,
     [id, before ?? null, checkLimit(limit)],
@@ -222,7 +226,7 @@ export interface ChildrenOptions {
 
 export async function readChildren(sql: Queryable, id: string, { statuses, after, limit = 100 }: ChildrenOptions): Promise<ChildExecution[]> {
   return await readRows(sql, childSchema,
-    `select c.id, c.workflow_name as workflow, c.step, c.status, c.attempt, c.error, c.error_category as "errorCategory",
+    `select c.id, c.workflow_name as workflow, c.step, c.status, c.attempt, ${cut('c.error')} as error, c.error_category as "errorCategory",
        c.created_at as "createdAt", c.started_at as "startedAt", c.completed_at as "completedAt"
      from public.fw_list_children($1, $2, $3, $4) c`,
     [id, statuses ?? null, after ?? null, checkLimit(limit)],

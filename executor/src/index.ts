@@ -24,12 +24,13 @@ export {
   ResultTimeoutError,
   SchemaVersionError,
   StepTimeoutError,
+  TooLargeError,
   UnknownExecutionError,
   UnknownStepError,
   UsageError,
   WorkerError,
 } from './errors.js'
-export type { AttemptsOptions, ChildExecution, ChildrenOptions, Execution, ExecutionDetails, ExecutionStep, ExecutionSummary, FailedAttempt, StepsOptions } from './execution-details.js'
+export type { AttemptsOptions, ChildExecution, ChildrenOptions, Execution, ExecutionDetails, ExecutionStep, ExecutionSummary, FailedAttempt, GetOptions, StepsOptions } from './execution-details.js'
 export { Executor } from './executor.js'
 export type { ExecutorOptions, ExecutorStats, StopOptions } from './executor-options.js'
 export type { Logger } from './logger.js'

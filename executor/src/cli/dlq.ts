@@ -1,6 +1,7 @@
 // `fw dlq`: lists dead letters, puts them back on the queue, discards old ones.
 import type { Command } from 'commander'
 import { z } from 'zod'
+import { cut } from '../answers.js'
 import { sqlState } from '../database-errors.js'
 import { messageId, uuid, wholeNumber } from './arguments.js'
 import { addDatabaseOption, type Database, databaseUrl, type DatabaseOptions, withDatabase } from './database.js'
@@ -68,13 +69,18 @@ export function addDlqCommand(program: Command): void {
     .action(purge)
 }
 
+/** What is stored compressed in a megabyte may be a text of 546 MB, which can be counted. */
+const WHOLE_MESSAGE = `case when pg_column_size(d.message) <= 1000000 and octet_length(d.message::text) <= 16777216 then d.message
+  else jsonb_build_object('left_out', format('the message is too large to be shown: select message from pgmq.q_workflow_dlq where msg_id = %s', d.msg_id)) end as message`
+
 async function list(options: ListOptions): Promise<void> {
   const found = await withDatabase(databaseUrl(options), (database) =>
     database.rows(
       DeadLetter,
       `select d.msg_id as "msgId", d.enqueued_at as "enqueuedAt", d.organization_id as "organizationId",
-         d.execution_id as "executionId", d.workflow_name as "workflowName", d.attempt, d.error,
-         d.error_category as "errorCategory", d.failed_at as "failedAt", d.rejected, d.step, d.executor, d.message
+         d.execution_id as "executionId", ${cut('d.workflow_name')} as "workflowName", ${cut('d.attempt')} as attempt, ${cut('d.error')} as error,
+         ${cut('d.error_category')} as "errorCategory", ${cut('d.failed_at')} as "failedAt", d.rejected, ${cut('d.step')} as step,
+         ${cut('d.executor')} as executor, ${options.json === true ? WHOLE_MESSAGE : 'null as message'}
        from public.fw_dlq d where $1::uuid is null or d.organization_id = $1 order by d.msg_id desc limit $2`,
       [options.organization ?? null, options.limit + 1],
     ),

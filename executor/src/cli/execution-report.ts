@@ -1,5 +1,6 @@
 // What `fw executions show` tells of one execution: read from the database, and written for people.
 import type { Client } from '../client.js'
+import { TooLargeError } from '../errors.js'
 import type { ChildExecution, ExecutionDetails, ExecutionStep, FailedAttempt } from '../execution-details.js'
 import { print } from './output.js'
 import { counted, oneLine, span, table } from './table.js'
@@ -10,6 +11,10 @@ export interface ExecutionReport extends ExecutionDetails {
   /** The oldest first. */
   attempts: FailedAttempt[]
   children: ChildExecution[]
+  /** Why there are no input, output and metadata; undefined when they are there. */
+  leftOut: string | undefined
+  /** Names of steps whose output is left out, because it is too large to be sent. */
+  stepsLeftOut: string[]
 }
 
 const PAGE = 1000
@@ -18,32 +23,52 @@ const MOST_STEPS = 50
 const MOST_ATTEMPTS = 10
 const MOST_CHILDREN = 20
 const MOST_STACK_LINES = 6
-const LONGEST_TEXT = 300
+const LONGEST_TEXT = 400
 
 /** @throws UnknownExecutionError */
 export async function readReport(client: Client, id: string): Promise<ExecutionReport> {
-  const execution = await client.get(id)
-  const attempts = await pages((last: FailedAttempt | undefined) => client.attempts(id, { limit: PAGE, ...(last === undefined ? {} : { before: last.id }) }))
-  return {
-    ...execution,
-    steps: await pages((last: ExecutionStep | undefined) => client.steps(id, { limit: PAGE, ...(last === undefined ? {} : { after: last.name }) })),
-    attempts: attempts.reverse(),
-    children: await pages((last: ChildExecution | undefined) => client.children(id, { limit: PAGE, ...(last === undefined ? {} : { after: last.id }) })),
+  const stepsLeftOut: string[] = []
+  const { value: execution, tooLarge } = await orSmaller(() => client.get(id), () => client.get(id, { values: false }))
+  const attempts = await pages((last: FailedAttempt | undefined, limit) => client.attempts(id, { limit, ...(last === undefined ? {} : { before: last.id }) }))
+  const steps = await pages(async (last: ExecutionStep | undefined, limit) => {
+    const options = { limit, ...(last === undefined ? {} : { after: last.name }) }
+    if (limit > 1) return await client.steps(id, options)
+    const { value, tooLarge: isLeftOut } = await orSmaller(() => client.steps(id, options), () => client.steps(id, { ...options, values: false }))
+    if (isLeftOut !== undefined) stepsLeftOut.push(...value.map(({ name }) => name))
+    return value
+  })
+  const children = await pages((last: ChildExecution | undefined, limit) => client.children(id, { limit, ...(last === undefined ? {} : { after: last.id }) }))
+  return { ...execution, steps, attempts: attempts.reverse(), children, leftOut: tooLarge?.message, stepsLeftOut }
+}
+
+async function orSmaller<Value>(read: () => Promise<Value>, readSmaller: () => Promise<Value>): Promise<{ value: Value; tooLarge?: TooLargeError }> {
+  try {
+    return { value: await read() }
+  } catch (error) {
+    if (!(error instanceof TooLargeError)) throw error
+    return { value: await readSmaller(), tooLarge: error }
   }
 }
 
-async function pages<Row>(page: (last: Row | undefined) => Promise<Row[]>): Promise<Row[]> {
+/** All pages, smaller ones where a page is too large to be sent. */
+async function pages<Row>(page: (last: Row | undefined, limit: number) => Promise<Row[]>): Promise<Row[]> {
   const all: Row[] = []
-  for (;;) {
-    const rows = await page(all.at(-1))
-    all.push(...rows)
-    if (rows.length < PAGE) return all
+  for (let limit = PAGE; ;) {
+    try {
+      const rows = await page(all.at(-1), limit)
+      all.push(...rows)
+      if (rows.length < limit) return all
+      limit = Math.min(PAGE, limit * 2)
+    } catch (error) {
+      if (!(error instanceof TooLargeError) || limit === 1) throw error
+      limit = Math.max(1, Math.floor(limit / 32))
+    }
   }
 }
 
 /** @param now the database's time */
 export function printReport(report: ExecutionReport, now: Date): void {
-  const { id, workflow, version, waitsFor, steps, attempts, children } = report
+  const { id, workflow, version, waitsFor, steps, attempts, children, stepsLeftOut } = report
   print(`${oneLine(workflow, 100)}${version === null ? '' : `, version ${oneLine(version, 40)}`}  ${id}`)
   const facts = factsOf(report, now).filter(([, text]) => text !== undefined)
   const width = Math.max(...facts.map(([name]) => name.length))
@@ -53,7 +78,7 @@ export function printReport(report: ExecutionReport, now: Date): void {
   if (steps.length > 0) {
     const shown = shownSteps(steps)
     heading(`Steps (${steps.length})`)
-    print(stepsTable(shown, now).replace(/^/gm, '  '))
+    print(stepsTable(shown, now, new Set(stepsLeftOut)).replace(/^/gm, '  '))
     if (steps.length > shown.length) print(`  … and ${steps.length - shown.length} more (--json shows all)`)
   }
   if (children.length > 0) {
@@ -90,7 +115,8 @@ function factsOf(report: ExecutionReport, now: Date): [string, string | undefine
     ['progress', progress === null ? undefined : `${Math.round(progress * 100)} %${progressText === null ? '' : `, ${progressText}`}`],
     ['parent', parentId === null ? undefined : `${parentId}, in its step '${parentStep ?? ''}'`],
     ['key', report.idempotencyKey ?? undefined],
-    ['input', JSON.stringify(report.input)],
+    ['left out', report.leftOut === undefined ? undefined : `input, output and metadata: ${report.leftOut}`],
+    ['input', report.leftOut === undefined ? JSON.stringify(report.input) : undefined],
     ['output', report.output === null || report.output === undefined ? undefined : JSON.stringify(report.output)],
     ['metadata', report.metadata === null || report.metadata === undefined ? undefined : JSON.stringify(report.metadata)],
   ]
@@ -154,7 +180,7 @@ function shownSteps(steps: readonly ExecutionStep[]): ExecutionStep[] {
   return [...steps.slice(0, MOST_STEPS), ...failed.slice(0, MOST_STEPS)]
 }
 
-function stepsTable(steps: readonly ExecutionStep[], now: Date): string {
+function stepsTable(steps: readonly ExecutionStep[], now: Date, leftOut: ReadonlySet<string>): string {
   return table(
     [
       { title: 'STEP', value: (row) => oneLine(row.name, 50) },
@@ -163,7 +189,7 @@ function stepsTable(steps: readonly ExecutionStep[], now: Date): string {
       { title: 'ATTEMPT', value: (row) => row.attempt, align: 'right' },
       { title: 'STARTED', value: (row) => time(row.startedAt) },
       { title: 'TOOK', value: (row) => (row.durationMs === null ? '-' : lasting(row.durationMs)), align: 'right' },
-      { title: 'RESULT', value: (row) => oneLine(resultText(row, now), 80) },
+      { title: 'RESULT', value: (row) => oneLine(leftOut.has(row.name) ? 'too large to be read at once' : resultText(row, now), 80) },
     ],
     steps,
   )

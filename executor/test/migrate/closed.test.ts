@@ -79,8 +79,9 @@ const open = async (role: string) =>
        select 'execute on ' || p.oid::regprocedure from pg_proc p
        where p.pronamespace = 'public'::regnamespace and has_function_privilege($1, p.oid, 'execute')
        union all
-       select 'usage on type ' || t.oid::regtype from pg_type t
-       where t.typnamespace = 'public'::regnamespace and t.typelem = 0 and has_type_privilege($1, t.oid, 'usage')
+       select 'usage on type ' || t.oid::regtype from pg_type t join pg_namespace n on n.oid = t.typnamespace
+       where (n.nspname in ('public', 'graphile_migrate') or n.nspname = 'pgmq' and t.typname ~ '^[qa]_') and t.typelem = 0
+         and has_type_privilege($1, t.oid, 'usage')
        union all
        select format('%s on schema %s', p, n.nspname) from pg_namespace n, unnest('{usage,create}'::text[]) p
        where n.nspname in ('graphile_migrate', 'pgmq') and has_schema_privilege($1, n.oid, p)

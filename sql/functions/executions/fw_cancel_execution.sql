@@ -6,7 +6,7 @@ as $$
 declare
   c_most_tries constant integer := 100;
   c_again constant text := 'FW009';
-  v_reason constant text := 'cancelled' || coalesce(': ' || nullif(btrim(p_reason), ''), '');
+  v_reason constant text := 'cancelled' || coalesce(': ' || left(nullif(btrim(p_reason), ''), (select c.error_limit from public.fw_worker_config c)), '');
   v_ids uuid[];
   v_reasons text[];
   v_execution public.fw_workflow_executions;
@@ -55,4 +55,4 @@ begin
 end
 $$;
 comment on function public.fw_cancel_execution(uuid, text, boolean) is
-  'Cancels an execution that is queued, waiting or running, and the children that it waits for: they end as cancelled with this reason, and handlers that run are aborted. With p_compensate an executor runs the compensations of their completed steps first. Returns false when it had finished, or begun to compensate, before.';
+  'Cancels an execution that is queued, waiting or running, and the children that it waits for: they end as cancelled with this reason (cut to error_limit of fw_worker_config), and handlers that run are aborted. With p_compensate an executor runs the compensations of their completed steps first. Returns false when it had finished, or begun to compensate, before.';

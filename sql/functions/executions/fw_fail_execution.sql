@@ -5,7 +5,7 @@ as $$
 declare
   c_most_tries constant integer := 100;
   c_again constant text := 'FW009';
-  v_reason constant text := btrim(p_reason, E' \t\r\n');
+  v_reason constant text := left(btrim(p_reason, E' \t\r\n'), (select c.error_limit from public.fw_worker_config c));
   v_ids uuid[];
   v_count integer;
   v_execution public.fw_workflow_executions;
@@ -57,4 +57,4 @@ begin
 end
 $$;
 comment on function public.fw_fail_execution(uuid, text) is
-  'Makes a live execution, be it queued, waiting, parked or running, fail for good, with this reason: what it has completed is compensated first, where there are compensations, then it is failed and dead-lettered, and fw_dlq_retry can put it back. The children that it waits for are cancelled in the same way; handlers that run are aborted. Returns false when it had finished, or begun to compensate, before.';
+  'Makes a live execution, be it queued, waiting, parked or running, fail for good, with this reason (cut to error_limit of fw_worker_config): what it has completed is compensated first, where there are compensations, then it is failed and dead-lettered, and fw_dlq_retry can put it back. The children that it waits for are cancelled in the same way; handlers that run are aborted. Returns false when it had finished, or begun to compensate, before.';

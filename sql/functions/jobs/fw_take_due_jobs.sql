@@ -11,9 +11,18 @@ begin
   return query
     with due as (
       select j.name from public.fw_jobs j
+      -- By numbers, which any period and time of day can be brought to: what somebody has set for one job must not hinder the others.
+      cross join lateral (
+        select least(greatest(extract(epoch from j.period), 1), 86400 * 366) as seconds,
+          extract(epoch from timestamptz '2000-01-01 00:00:00+00')
+            + case when j.at between interval '-1 year' and interval '1 year' then extract(epoch from j.at) else 0 end as origin
+      ) p
       where public.fw_job_command(j.name) is not null
         and exists (select from public.fw_executors x where x.id = p_executor_id and x.stopped_at is null)
-        and (j.has_more or j.last_started_at is null or j.last_started_at < date_bin(j.period, public.fw_now(), timestamptz '2000-01-01 00:00:00+00' + j.at))
+        and (j.has_more or j.last_started_at is null
+          or j.last_started_at < to_timestamp((floor((extract(epoch from public.fw_now()) - p.origin) / p.seconds) * p.seconds + p.origin)::double precision)
+          -- No clock is wrong by so much: somebody has set it.
+          or j.last_started_at > public.fw_now() + interval '7 days')
       order by j.name
       for no key update of j skip locked
     ), marked as (

@@ -33,7 +33,7 @@ begin
       insert into public.fw_parked_executions as k (execution_id, organization_id, batch_id, parked_at, tries, executor, recorded, asked, reason)
       select e.id, e.organization_id, e.batch_id, public.fw_now(), 1,
         coalesce((select x.name from public.fw_executors x where x.id = p_executor_id), p_executor_id::text),
-        coalesce(p_recorded[i.item], ''), coalesce(p_asked[i.item], ''), coalesce(left(p_reasons[i.item], 10000), 'the executor gave no reason')
+        coalesce(left(p_recorded[i.item], 10000), ''), coalesce(left(p_asked[i.item], 10000), ''), coalesce(left(p_reasons[i.item], 10000), 'the executor gave no reason')
       from unnest(v_items) as i (item) join public.fw_workflow_executions e on e.id = p_execution_ids[i.item]
       -- Parked at the same place as before, and nothing of it has begun since: it still is.
       on conflict (execution_id) do update set

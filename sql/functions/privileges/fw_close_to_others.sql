@@ -47,7 +47,8 @@ begin
       select 'routine', format('public.%I(%s)', p.proname, pg_get_function_identity_arguments(p.oid)), 'public.' || p.proname, null
       from pg_catalog.pg_proc p where p.pronamespace = 'public'::regnamespace
       union all
-      select 'type', format('public.%I', t.typname), 'public.' || t.typname, null from pg_catalog.pg_type t where t.typnamespace = 'public'::regnamespace
+      select 'type', format('%I.%I', n.nspname, t.typname), n.nspname || '.' || t.typname, null
+      from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace
       union all
       select 'schema', format('%I', n.nspname), n.nspname::text, null from pg_catalog.pg_namespace n
     ) o on o.kind = k.kind and o.name = k.name

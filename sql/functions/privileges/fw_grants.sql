@@ -21,9 +21,11 @@ create or replace view public.fw_grants with (security_invoker = true) as
     from pg_catalog.pg_proc p where p.pronamespace = 'public'::regnamespace and p.proname like 'fw\_%'
     union all
     -- An array type has no privileges of its own; the type of a table's rows has.
-    select 'type', format('%I.%I', 'public', t.typname), 'public.' || t.typname, '', t.typowner, coalesce(t.typacl, acldefault('T', t.typowner))
-    from pg_catalog.pg_type t
-    where t.typnamespace = 'public'::regnamespace and t.typname like 'fw\_%' and t.typtype in ('b', 'c', 'd', 'e', 'r') and t.typcategory <> 'A'
+    select 'type', format('%I.%I', n.nspname, t.typname), n.nspname || '.' || t.typname, '', t.typowner, coalesce(t.typacl, acldefault('T', t.typowner))
+    from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace
+    where t.typtype in ('b', 'c', 'd', 'e', 'r') and t.typcategory <> 'A'
+      and (n.nspname = 'public' and t.typname like 'fw\_%' or n.nspname = 'graphile_migrate'
+        or n.nspname = 'pgmq' and t.typname ~ '^[qa]_(workflow_execution_queue|workflow_dlq)(_vt_idx)?$')
   )
   select o.kind, o.object, o.name, o.column_name, o.owner::regrole::text as owner,
     case x.grantee when 0 then 'PUBLIC' else x.grantee::regrole::text end as grantee, x.grantee as grantee_oid,

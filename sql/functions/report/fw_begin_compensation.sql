@@ -9,7 +9,7 @@ begin
     return false;
   end if;
   update public.fw_workflow_executions e set
-    compensating = coalesce(e.compensating, jsonb_build_object('status', 'failed', 'error', coalesce(p_error, 'the executor gave no error'), 'category', p_category))
+    compensating = coalesce(e.compensating, jsonb_build_object('status', 'failed', 'error', coalesce(left(p_error, (select c.error_limit from public.fw_worker_config c) + 1), 'the executor gave no error'), 'category', left(p_category, 200)))
   where e.id = p_execution_id and e.batch_id = p_batch_id and e.status = 'running';
   return found;
 end

@@ -33,7 +33,7 @@ begin
     return query
       with ended as materialized (
         select f.* from public.fw_fail_attempts(v_ids,
-          array(select v_errors[item] from unnest(v_items) as item), array(select p_categories[item] from unnest(v_items) as item),
+          array(select v_errors[item] from unnest(v_items) as item), array(select left(p_categories[item], 200) from unnest(v_items) as item),
           array(select p_permanent[item] from unnest(v_items) as item), array(select p_delays_ms[item] from unnest(v_items) as item)) f
       ), tally as (
         select e.batch_id, count(*) as total, count(*) filter (where e.outcome = 'failed') as dead from ended e group by e.batch_id
@@ -45,7 +45,7 @@ begin
       )
       select v_items[array_position(v_ids, e.execution_id)], e.outcome, ceil(extract(epoch from e.retry_at - public.fw_now()) * 1000)::bigint from ended e;
     perform public.fw_record_failed_attempts(v_ids, v_attempts,
-      array(select v_errors[item] from unnest(v_items) as item), array(select p_categories[item] from unnest(v_items) as item),
+      array(select v_errors[item] from unnest(v_items) as item), array(select left(p_categories[item], 200) from unnest(v_items) as item),
       array(select p_permanent[item] from unnest(v_items) as item), array(select p_steps[item] from unnest(v_items) as item),
       array(select p_stacks[item] from unnest(v_items) as item));
     v_closed := array(select distinct r.organization_id from public.fw_worker_runs r where r.id = any (v_batches) and r.finished_at is not null);

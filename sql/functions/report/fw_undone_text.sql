@@ -3,8 +3,8 @@ language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
   select p_error || coalesce((
-    select case when u.compensated = '{}' then '' else '; compensated: ' || array_to_string(u.compensated, ', ') end
-      || case when u.not_compensated = '{}' then '' else '; not compensated: ' || array_to_string(u.not_compensated, ', ') end
+    select left(case when u.compensated = '{}' then '' else '; compensated: ' || array_to_string(u.compensated, ', ') end
+      || case when u.not_compensated = '{}' then '' else '; not compensated: ' || array_to_string(u.not_compensated, ', ') end, 10000)
     from public.fw_undone(array[p_execution_id]) u), '')
 $$;
 comment on function public.fw_undone_text(uuid, text) is

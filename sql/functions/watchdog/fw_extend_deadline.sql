@@ -36,9 +36,9 @@ begin
   where e.id = p_execution_id
   returning * into v_execution;
   perform public.fw_give_notices('deadline_extended', array[v_execution.organization_id], array[p_execution_id],
-    array[format('the deadline was extended by %s minutes: %s', p_minutes, btrim(p_reason))]);
+    array[format('the deadline was extended by %s minutes: %s', p_minutes, left(btrim(p_reason), (select c.error_limit from public.fw_worker_config c)))]);
   return v_execution.deadline_at;
 end
 $$;
 comment on function public.fw_extend_deadline(uuid, integer, text) is
-  'Moves the deadline of a live execution by 1 to 1440 minutes; the reason, of at least 5 characters, is kept in fw_notices. A warning that was given is given again when the new deadline is near. Returns the new deadline.';
+  'Moves the deadline of a live execution by 1 to 1440 minutes; the reason, of at least 5 characters, is kept in fw_notices, cut to error_limit of fw_worker_config. A warning that was given is given again when the new deadline is near. Returns the new deadline.';

@@ -135,3 +135,37 @@ test('a job that fails leaves the others, is late until it is due again, and is 
   await database.query("update public.fw_jobs set last_started_at = last_started_at - interval '1 minute' where name = 'process-workflow-queue'")
   expect(await take(x)).toContain('process-workflow-queue')
 })
+
+describe('what somebody has set by hand for one job', () => {
+  const settings = ["period = '1 month'", "period = '0'", "period = '-1 day'", "period = '1000 years'", "at = '-1000000 years'", "last_started_at = 'infinity'"]
+  test.each(settings)('hinders no other job: %s', async (setting) => {
+    const x = await executor(database, workflow())
+    const before = await database.query<{ period: string; at: string }>("select period::text, at::text from public.fw_jobs where name = 'fw-retention'")
+    await lastRun('fw-retention', 'now()')
+    try {
+      await database.query(`update public.fw_jobs set ${setting} where name = 'fw-retention'`)
+      expect((await take(x)).filter((name) => name !== 'fw-retention').sort()).toEqual(ALL.filter((name) => name !== 'fw-retention'))
+    } finally {
+      await database.query("update public.fw_jobs set period = $1, at = $2 where name = 'fw-retention'", [before[0]?.period, before[0]?.at])
+    }
+  })
+
+  test('such as a period of a month is kept: the job is due once in some thirty days', async () => {
+    const x = await executor(database, workflow())
+    await database.query("update public.fw_jobs set period = '1 month' where name = 'fw-retention'")
+    try {
+      await take(x)
+      expect(await take(x)).not.toContain('fw-retention')
+      await lastRun('fw-retention', "now() - interval '31 days'")
+      expect(await take(x)).toContain('fw-retention')
+    } finally {
+      await database.query("update public.fw_jobs set period = '2 minutes' where name = 'fw-retention'")
+    }
+  })
+
+  test('such as a last run in the far future does not keep the job from running', async () => {
+    const x = await executor(database, workflow())
+    await lastRun('process-workflow-queue', "'infinity'")
+    expect(await take(x)).toContain('process-workflow-queue')
+  })
+})
