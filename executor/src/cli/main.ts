@@ -13,6 +13,7 @@ import { addHealthCommand } from './health.js'
 import { addMigrateCommand } from './migrate.js'
 import { EXAMPLE_ORGANIZATION, FW, note, print } from './output.js'
 import { printable } from '../printable.js'
+import { addRepairCommands } from './repair.js'
 import { addRunCommand } from './run.js'
 import { addSettingsCommands } from './settings.js'
 import { addStatusCommand } from './status.js'
@@ -94,6 +95,7 @@ function program(): Command {
   addEmitCommand(command)
   addHealthCommand(command)
   addDlqCommand(command)
+  addRepairCommands(command)
   return command
 }
 

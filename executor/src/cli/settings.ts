@@ -3,12 +3,13 @@ import type { Command } from 'commander'
 import { z } from 'zod'
 import { uuid, wholeNumber } from './arguments.js'
 import { addDatabaseOption, databaseUrl, type DatabaseOptions, withDatabase } from './database.js'
-import { print } from './output.js'
+import { print, printJson } from './output.js'
 
 interface SettingsOptions extends DatabaseOptions {
   batchSize?: number
   visibilityTimeout?: number
   concurrency?: number
+  json?: boolean
 }
 
 const Saved = z.object({ enabled: z.boolean(), batchSize: z.int(), visibilityTimeout: z.int(), concurrency: z.int() })
@@ -33,6 +34,7 @@ function addSettingsCommand(program: Command, name: string, enabled: boolean): C
     .option('--batch-size <number>', 'executions in a batch, 1 to 50 (at first 10)', whole)
     .option('--visibility-timeout <seconds>', 'how long a lease lasts unless it is extended, 30 to 600 (at first 30)', whole)
     .option('--concurrency <number>', 'batches in flight, 1 to 100 (at first 1)', whole)
+    .option('--json', 'print {"organizationId", "enabled", "batchSize", "visibilityTimeout", "concurrency"}')
     .action(async (organizationId: string, options: SettingsOptions) => {
       const saved = await withDatabase(databaseUrl(options), (database) =>
         database.row(
@@ -49,6 +51,10 @@ function addSettingsCommand(program: Command, name: string, enabled: boolean): C
           ],
         ),
       )
+      if (options.json === true) {
+        printJson({ organizationId, ...saved })
+        return
+      }
       print(
         `${saved.enabled ? 'enabled' : 'disabled'} ${organizationId}: batch size ${saved.batchSize}, ` +
           `visibility timeout ${saved.visibilityTimeout} s, concurrency ${saved.concurrency}`,

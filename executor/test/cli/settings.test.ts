@@ -22,6 +22,13 @@ it('enables an organization that nobody has heard of, with the defaults', async 
   expect(await saved(organization)).toEqual({ enabled: true, batch: 10, timeout: 30, concurrency: 1 })
 })
 
+it('prints what is saved as JSON when it is asked to', async () => {
+  const organizationId = randomUUID()
+  const { stdout } = await fw(['enable', organizationId, '--concurrency', '4', '--json'], { url: database.url })
+  expect(JSON.parse(stdout)).toEqual({ organizationId, enabled: true, batchSize: 10, visibilityTimeout: 30, concurrency: 4 })
+  expect(JSON.parse((await fw(['disable', organizationId, '--json'], { url: database.url })).stdout)).toMatchObject({ enabled: false, concurrency: 4 })
+})
+
 it('changes what is given and keeps the rest', async () => {
   const organization = randomUUID()
   await fw(['enable', organization, '--batch-size', '25', '--visibility-timeout', '120'], { url: database.url })

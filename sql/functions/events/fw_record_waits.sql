@@ -36,8 +36,9 @@ begin
   end if;
   perform public.fw_check_event_key(key) from unnest(p_wait_keys) as key where key is not null;
   select array_agg(e.id), array_agg(e.organization_id), array_agg(w.key) into v_waiters, v_key_organizations, v_keys
+  -- One by one: a join could be planned to begin with all executions that there are.
   from unnest(p_wait_items, p_wait_keys) as w (item, key)
-  join public.fw_workflow_executions e on e.id = p_execution_ids[w.item]
+  cross join lateral (select x.id, x.organization_id from public.fw_workflow_executions x where x.id = p_execution_ids[w.item] limit 1) e
   where w.key is not null;
   if v_keys is not null then
     -- Before any message is locked, as fw_hand_over_event does, and in one order.

@@ -25,8 +25,10 @@ begin
   from (
     select i.item, case when row_number() over (partition by e.id order by i.item) = 1 then e.id end as id
     from unnest(p_execution_ids, p_batch_ids) with ordinality as i (id, batch_id, item)
-    left join public.fw_workflow_executions e
-      on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running' and i.batch_id = any (v_batches)
+    -- One by one: a join could be planned to begin with all executions that there are.
+    left join lateral (
+      select x.id from public.fw_workflow_executions x
+      where x.id = i.id and x.batch_id = i.batch_id and x.status = 'running' and i.batch_id = any (v_batches) limit 1) e on true
   ) n;
   if array_remove(v_ids, null) <> '{}' then
     perform public.fw_record_waits(v_ids, p_wait_items, p_wait_names, p_wait_indexes, p_wait_ms, p_wait_until, p_wait_keys, p_wait_workflows,

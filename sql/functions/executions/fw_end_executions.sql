@@ -101,7 +101,9 @@ begin
   end if;
   return query
     select e.id, e.organization_id, coalesce(i.item = any (v_running), false), i.item, i.item = any (v_turned)
-    from unnest(v_items) as i (item) join public.fw_workflow_executions e on e.id = p_execution_ids[i.item];
+    -- One by one: a join could be planned to begin with all executions that there are.
+    from unnest(v_items) as i (item)
+    cross join lateral (select x.id, x.organization_id from public.fw_workflow_executions x where x.id = p_execution_ids[i.item] limit 1) e;
 end
 $$;
 comment on function public.fw_end_executions(uuid[], public.fw_execution_status[], text[], text[], boolean[], uuid[], boolean[]) is

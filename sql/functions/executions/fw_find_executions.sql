@@ -117,9 +117,10 @@ begin
       select n.id from pair p
       cross join lateral (
         select e.id from public.fw_workflow_executions e
-        where e.organization_id = p.organization_id and e.workflow_name = p.workflow_name and e.id < v_before
+        where e.organization_id = p.organization_id and e.workflow_name = p.workflow_name and uuid_send(e.id) < uuid_send(v_before)
           and (v_walked is null or e.status = any (v_walked))
-        order by e.id desc limit p_most
+        -- The bytes have the order of the ids, and stand in the index.
+        order by uuid_send(e.id) desc limit p_most
       ) n
       where (p_organization_id is null or p.organization_id = p_organization_id) and (p_workflow is null or p.workflow_name = p_workflow)
       order by n.id desc limit p_most);

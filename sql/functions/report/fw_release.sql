@@ -9,6 +9,8 @@ declare
   v_batches uuid[];
   v_places integer[];
   v_released uuid[];
+  v_ids uuid[];             -- the same, and when each is visible
+  v_visible timestamptz[];
   v_closed uuid[];
 begin
   v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
@@ -21,21 +23,20 @@ begin
   where q.msg_id in (select e.msg_id from public.fw_workflow_executions e where e.id = any (v_released))
   order by q.msg_id
   for update of q;
-  update pgmq.q_workflow_execution_queue q set vt = public.fw_now() + make_interval(secs => case when d.ms > c_longest_ms then c_longest_ms when d.ms < 0 then 0 else d.ms end / 1000.0)
-  from public.fw_workflow_executions e
-  cross join lateral (
-    select coalesce(max(i.delay_ms), 0) as ms from unnest(p_execution_ids, p_delays_ms) as i (id, delay_ms) where i.id = e.id
-  ) d
+  select array_agg(d.id), array_agg(d.visible_at) into v_ids, v_visible
+  from (
+    select i.id, public.fw_now() + make_interval(secs => least(greatest(coalesce(max(i.delay_ms), 0), 0), c_longest_ms) / 1000.0) as visible_at
+    from unnest(p_execution_ids, p_delays_ms) as i (id, delay_ms) where i.id = any (v_released) group by i.id
+  ) d;
+  update pgmq.q_workflow_execution_queue q set vt = d.visible_at
+  from unnest(v_ids, v_visible) as d (id, visible_at) join public.fw_workflow_executions e on e.id = d.id
   where e.id = any (v_released) and q.msg_id = e.msg_id;
   with released as (
     update public.fw_workflow_executions e set
       status = case when e.retry_count > 0 then public.fw_execution_status 'retry_pending' else 'queued' end,
       next_retry_at = case when e.retry_count > 0 then d.visible_at end,
       not_before = case when d.visible_at > public.fw_now() then d.visible_at end
-    from (
-      select i.id, public.fw_now() + make_interval(secs => coalesce(max(i.delay_ms), 0) / 1000.0) as visible_at
-      from unnest(p_execution_ids, p_delays_ms) as i (id, delay_ms) group by i.id
-    ) d
+    from unnest(v_ids, v_visible) as d (id, visible_at)
     where e.id = d.id and e.id = any (v_released)
     returning e.batch_id
   ), tally as (

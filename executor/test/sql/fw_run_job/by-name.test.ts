@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { workflow } from '../../../src/workflow.js'
 import { executorDatabase, until } from '../../support/executor.js'
+import { fakePgCron } from '../../support/fake-cron.js'
 import { executor, one } from '../../support/sql.js'
 
 const database = executorDatabase()
@@ -15,7 +16,7 @@ const inFiles = async () => {
   const found: { name: string; command: string }[] = []
   for (const file of (await readdir(CRON)).sort()) {
     const text = await readFile(`${CRON}${file}`, 'utf8')
-    const [, name = '', command = ''] = /values \(\s*'([^']+)',[^\n]*'(select public\.\w+\(\))',/.exec(text) ?? []
+    const [, name = '', command = ''] = /values \(\s*'([^']+)',[^\n]*'((?:select|call) public\.\w+\(\))',/.exec(text) ?? []
     expect(`${name}.sql`).toBe(file)
     found.push({ name, command })
   }
@@ -77,19 +78,8 @@ describe('a statement that somebody has written into fw_jobs', () => {
 
   test('is given to no pg_cron', async () => {
     await plant()
-    // A schema of our own plays pg_cron: it keeps what it is asked to schedule.
-    await database.query(`
-      create schema cron;
-      create table cron.job (jobid bigint generated always as identity, jobname text, schedule text, command text, username text default current_user, database text, active boolean default true);
-      create function cron.schedule(p_name text, p_schedule text, p_command text) returns bigint language sql as
-        'insert into cron.job (jobname, schedule, command) values (p_name, p_schedule, p_command) returning jobid';
-      create or replace function public.fw_pg_cron_version() returns text language sql stable set search_path = pg_catalog, pg_temp as 'select ''1.6'''`)
-    try {
-      await database.query('select * from public.fw_install_cron_jobs()')
-      expect(await database.query('select jobname as name, command from cron.job order by jobname')).toEqual(await inFiles())
-    } finally {
-      await database.query('select public.fw_uninstall_cron_jobs() where false; update public.fw_jobs set installed_at = null; drop schema cron cascade')
-      await database.query(await readFile(fileURLToPath(new URL('../../../../sql/functions/jobs/fw_pg_cron_version.sql', import.meta.url)), 'utf8'))
-    }
+    await fakePgCron(database)
+    await database.query('select * from public.fw_install_cron_jobs()')
+    expect(await database.query('select jobname as name, command from cron.job order by jobname')).toEqual(await inFiles())
   })
 })

@@ -38,6 +38,7 @@ test('a session that planned fw_suspend while the analysed table was small reads
   const large = await watched.plansOf(async () => suspend(watched.on, x, await claim(watched.on, x, 10)))
   await watched.end()
   expect(rowsRead(large, 'fw_execution_steps')).toBeLessThan(100)
+  expect(rowsRead(large, 'fw_workflow_executions')).toBeLessThan(300)
 })
 
 test('the next wait in a long loop reads each event and each step once, not each beside each, however many other events there are', async () => {
