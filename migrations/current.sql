@@ -77,3 +77,7 @@ begin
     'Has the name of an index that the worker does without, so that pgmq.create does not make it again: it would tempt the planner away from the index of the claims.';
 end
 $do$;
+
+-- Neighbours: one that somebody holds locked is not waited for by each claim.
+alter table public.fw_executors add column if not exists waited_in_vain_at timestamptz not null default '-infinity';
+comment on column public.fw_executors.waited_in_vain_at is 'When a claim last waited in vain for an organization that somebody else had locked.';

@@ -23,6 +23,8 @@ export interface DeliveryOptions {
   onGone: (run: Run, how: Gone) => void
   /** The lease of a run is lost. */
   onLost: (run: Run) => void
+  /** Items were put back that can be sent again after so many milliseconds. */
+  onHindered: (pauseMs: number) => void
 }
 
 export interface Delivered {
@@ -111,10 +113,22 @@ export class Delivery {
   /** Reports that failed as a whole: again, or each alone to find the one whose data the database does not take. */
   #refusedReports(items: readonly Item[], reason: unknown): void {
     const trouble = troubleOf(reason)
+    if (trouble === 'locked') {
+      this.#hindered(items)
+      return
+    }
     const isData = trouble === 'data'
     const [first] = items
     if (isData && items.length === 1 && first !== undefined) this.#blame(first, toError(reason))
     else for (const item of items) this.#options.outbox.putBack(item, isData || trouble === 'too much')
+  }
+
+  /** Somebody holds a lock for long: one by one the items show whose it is, and that organization keeps away from the others for a while. */
+  #hindered(items: readonly Item[]): void {
+    const { outbox, onHindered } = this.#options
+    const [first, ...others] = new Set(items.map(({ run }) => run.claim.organizationId))
+    if (first !== undefined && others.length === 0) onHindered(outbox.hindered(first))
+    for (const item of items) outbox.putBack(item, others.length > 0)
   }
 
   /** The database does not take what this run says: the run fails for good, its neighbours go through. */
@@ -135,6 +149,10 @@ export class Delivery {
   /** Failures or releases that failed as a whole: again, or each alone; one that is never taken is left to its lease. */
   #refusedEnds(items: readonly Item[], reason: unknown): void {
     const trouble = troubleOf(reason)
+    if (trouble === 'locked') {
+      this.#hindered(items)
+      return
+    }
     const isData = trouble === 'data'
     for (const item of items) this.#options.outbox.putBack(item, isData || trouble === 'too much')
     const [first] = items

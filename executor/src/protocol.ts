@@ -85,20 +85,26 @@ export async function takeBatch(sql: Queryable, executorId: string, batchId: str
   )
 }
 
-/** A page of what runs resume from: a place for each of those asked for, in their order. */
+/**
+ * A page of what runs resume from: a place for each of those asked for, in their order.
+ * @param size bytes of the page, and of each execution, after which it ends
+ */
 export async function readRecorded(
   sql: Queryable,
   executorId: string,
   held: readonly { executionId: string; batchId: string; after: string | undefined }[],
+  size: { most: number; each: number },
 ): Promise<RecordedPage[]> {
   const { rows } = await sql.query<[number, 'step' | 'last' | 'fenced', string | null]>({
     name: 'fw_read_recorded',
-    text: 'select * from public.fw_read_recorded($1, $2, $3, $4)',
+    text: 'select * from public.fw_read_recorded($1, $2, $3, $4, $5, $6)',
     values: [
       executorId,
       uuidArray(held.map(({ executionId }) => executionId)),
       uuidArray(held.map(({ batchId }) => batchId)),
       textArray(held.map(({ after }) => after)),
+      size.most,
+      size.each,
     ],
     rowMode: 'array',
   })

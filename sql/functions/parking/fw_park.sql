@@ -3,6 +3,7 @@ create or replace function public.fw_park(
 ) returns table (place integer, outcome text, retry_in_ms bigint)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '500ms'
 as $$
 #variable_conflict use_column
 declare

@@ -3,6 +3,7 @@ create or replace function public.fw_release(
 ) returns setof integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '500ms'
 as $$
 declare
   c_longest_ms constant bigint := 3155760000000;   -- 100 years
