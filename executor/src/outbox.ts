@@ -31,6 +31,8 @@ const FULL = 4_000_000
 
 /** Characters from which on an item goes apart. */
 const LARGE = 250_000
+/** What one of the waits that an execution begins counts for: it may make a child. */
+const A_WAIT = 1000
 
 /** How long an organization goes apart after a call of it has waited for a lock in vain, and how long it pauses before it is tried again. */
 const APART_MS = 10_000
@@ -194,7 +196,10 @@ export class Outbox {
 }
 
 function sizeOf({ checkpoints, outcome }: Item): number {
-  const end = outcome?.kind === 'completed' ? (outcome.output?.length ?? 0) : outcome?.kind === 'failed' ? outcome.error.length + (outcome.stack?.length ?? 0) : 0
+  let end = 0
+  if (outcome?.kind === 'completed') end = outcome.output?.length ?? 0
+  else if (outcome?.kind === 'failed') end = outcome.error.length + (outcome.stack?.length ?? 0)
+  else if (outcome?.kind === 'waiting') end = outcome.waits.length * A_WAIT
   return sizeOfAll(checkpoints) + end
 }
 

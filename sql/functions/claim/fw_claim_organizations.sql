@@ -76,9 +76,8 @@ begin
       deadline_at = coalesce(e.deadline_at, v_now + coalesce(e.deadline_left,
         v_timeouts[array_position(v_workflows, e.workflow_name)], interval '60 minutes'))
     from unnest(v_message_ids, v_execution_ids, v_attempts, v_positions, v_batches) as p (msg_id, id, attempt, position, batch_id)
-    where e.id = p.id and e.msg_id = p.msg_id and e.status in ('queued', 'retry_pending', 'waiting')
-      -- "is true" keeps the planner from the index of the lists, over all of which it would walk while the table is small.
-      and (e.organization_id = v_places.organizations[p.position] and e.workflow_name = any (p_workflows)) is true
+    where e.id = p.id and e.msg_id = p.msg_id and e.organization_id = v_places.organizations[p.position]
+      and e.status in ('queued', 'retry_pending', 'waiting') and e.workflow_name = any (p_workflows)
       and (e.retry_count + 1)::text = p.attempt
     returning p.batch_id, e.organization_id, v_places.leases[p.position], e.id, e.workflow_name, e.workflow_version, e.retry_count + 1,
       case when p_with_steps then e.input else public.fw_if_small(e.input) end,
