@@ -27,7 +27,7 @@ begin
   ) n;
   if v_ids is not null then
     perform from pgmq.q_workflow_execution_queue q
-    where q.msg_id in (select e.msg_id from public.fw_workflow_executions e where e.id = any (v_ids))
+    where q.msg_id = any (array(select e.msg_id from public.fw_workflow_executions e where e.id = any (v_ids)))
     order by q.msg_id
     for update of q;
     with parked as (

@@ -19,7 +19,7 @@ begin
   where i.batch_id = any (v_batches);
   -- In one order: somebody for whom one of these waits may hold several of their messages.
   perform from pgmq.q_workflow_execution_queue q
-  where q.msg_id in (select e.msg_id from public.fw_workflow_executions e where e.id = any (v_released))
+  where q.msg_id = any (array(select e.msg_id from public.fw_workflow_executions e where e.id = any (v_released)))
   order by q.msg_id
   for update of q;
   update pgmq.q_workflow_execution_queue q set vt = public.fw_now() + make_interval(secs => case when d.ms > c_longest_ms then c_longest_ms when d.ms < 0 then 0 else d.ms end / 1000.0)
