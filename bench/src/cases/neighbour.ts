@@ -51,7 +51,7 @@ export async function playNeighbour(spec: SpecOf<'neighbour'>, url: string): Pro
         await forget(url, quiet)
       }
     }
-    return found.flatMap(({ way, alone, worst }) => measurements(way.title, alone, worst))
+    return found.flatMap(({ way, alone, worst }) => measurements(`${spec.title}: ${way.title}`, alone, worst))
   } finally {
     await quiet.stop()
   }
@@ -63,11 +63,11 @@ function measurements(title: string, alone: readonly Times[], worst: readonly Ti
     const all = (times: readonly Times[]) => times.flatMap((each) => each[kind])
     const ratios = worst.map((each, round) => median(each[kind]) / median(alone[round]?.[kind] ?? []))
     return [
-      { case: `beside ${title}: ${kind}, ratio`, value: median(ratios), unit: '×' },
-      { case: `beside ${title}: ${kind}, alone, p50`, value: median(all(alone)), unit: 'ms' },
-      { case: `beside ${title}: ${kind}, p50`, value: median(all(worst)), unit: 'ms' },
-      { case: `beside ${title}: ${kind}, alone, p95`, value: quantile(all(alone), 0.95), unit: 'ms' },
-      { case: `beside ${title}: ${kind}, p95`, value: quantile(all(worst), 0.95), unit: 'ms' },
+      { case: `${title}, latency to ${kind}, ratio`, value: median(ratios), unit: '×' },
+      { case: `${title}, latency to ${kind}, alone, p50`, value: median(all(alone)), unit: 'ms' },
+      { case: `${title}, latency to ${kind}, p50`, value: median(all(worst)), unit: 'ms' },
+      { case: `${title}, latency to ${kind}, alone, p95`, value: quantile(all(alone), 0.95), unit: 'ms' },
+      { case: `${title}, latency to ${kind}, p95`, value: quantile(all(worst), 0.95), unit: 'ms' },
     ].filter(({ value }) => !Number.isNaN(value))
   })
 }

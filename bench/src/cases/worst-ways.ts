@@ -65,6 +65,10 @@ const forgery = (bad: Bad, round: number) => {
 
 export const ways: readonly Way[] = [
   {
+    title: 'a session that only computes',
+    again: (bad) => bad.client.query('select count(*) from generate_series(1, $1::int)', [part(bad, 300_000)]),
+  },
+  {
     title: 'inputs as large as the limit, and beyond it',
     again: async (bad, round) => {
       if (round % 4 < 3) return await enqueue(bad, 'swallow', `to_jsonb(repeat(chr(1), ${part(bad, CONTROLS)}))`)
