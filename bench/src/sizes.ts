@@ -71,7 +71,7 @@ const full: Sizes = {
   bystander: 200_000,
   bystanderAlone: 5,
   executors: 100_000,
-  neighbour: { rounds: 2, seconds: 1, share: 1 },
+  neighbour: { rounds: 2, seconds: 0.8, share: 1 },
 }
 
 const quick: Sizes = {
@@ -105,7 +105,7 @@ const quick: Sizes = {
 }
 
 const smoke: Sizes = {
-  limitSeconds: 30,
+  limitSeconds: 60,
   everywhere: 'ours',
   repetitions: 1,
   close: 1,

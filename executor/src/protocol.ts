@@ -126,6 +126,14 @@ export async function resultsLimit(sql: Queryable): Promise<number> {
   return Number(rows[0]?.value ?? Infinity)
 }
 
+/**
+ * Raises the error of a value that is larger than the limit of this name.
+ * @param bytes that it has at least
+ */
+export async function checkLimit(sql: Queryable, limit: string, what: string, bytes: number): Promise<void> {
+  await sql.query("select public.fw_refuse(l.name, $2, $3, l.value, 'bytes at least') from public.fw_limits() l where l.name = $1 and l.value < $3", [limit, what, bytes])
+}
+
 /** Says since when claims of this executor fail, and why; or that they do not any more. */
 export async function noteClaims(sql: Queryable, executorId: string, error: string | undefined): Promise<void> {
   await sql.query('select public.fw_note_claims($1, $2)', [executorId, error ?? null])
