@@ -45,6 +45,7 @@ export interface Titles {
   readonly idle: string
   readonly tickAlone: string
   readonly tickAmongMany: string
+  readonly neighbour: string
 }
 
 const OURS: SystemName = 'durable-execution-worker'
@@ -101,6 +102,7 @@ function titlesOf({ backlogs, lengths, organizations, sleeping, suspended, finis
     idle: 'idle',
     tickAlone: 'tick, work of 10 organizations, alone',
     tickAmongMany: `tick, work of 10 organizations among ${many} enabled`,
+    neighbour: 'beside an organization that does its worst',
   }
 }
 
@@ -276,6 +278,11 @@ function ours(sizes: Sizes, titles: Titles): PlannedGroup[] {
           { from: [undefined, undefined, undefined, 'finished'] },
         ),
       ],
+    },
+    {
+      name: 'neighbour',
+      repetitions: 1,
+      tasks: [task({ kind: 'neighbour', system: OURS, title: titles.neighbour, ...sizes.neighbour })],
     },
     {
       name: 'executors',

@@ -9,6 +9,7 @@ import { playEnqueueBatches, playEnqueueOne } from './cases/enqueue.ts'
 import { executeBeside, playExecutors } from './cases/executors.ts'
 import { playIdle } from './cases/idle.ts'
 import { playLatencyAtLoad, playLatencyIdle } from './cases/latency.ts'
+import { doWorst, playNeighbour } from './cases/neighbour.ts'
 import { playSides } from './cases/sides.ts'
 import { playSizes } from './cases/sizes.ts'
 import { playTick } from './cases/tick.ts'
@@ -54,9 +55,13 @@ async function play(spec: Spec): Promise<(Measurement | Description)[]> {
       return await playSides(spec, urls)
     case 'executors':
       return await playExecutors(spec, url)
+    case 'neighbour':
+      return await playNeighbour(spec, url)
     case 'beside: probe':
       return await probe(url)
     case 'beside: executor':
       return await executeBeside(spec, url)
+    case 'beside: worst':
+      return await doWorst(spec, url)
   }
 }

@@ -38,6 +38,8 @@ export interface Sizes {
   readonly bystander: number
   readonly bystanderAlone: number
   readonly executors: number
+  /** `share`: how much of what the neighbour does, 0 to 1. */
+  readonly neighbour: { readonly rounds: number; readonly seconds: number; readonly share: number }
 }
 
 const OURS: SystemName = 'durable-execution-worker'
@@ -69,6 +71,7 @@ const full: Sizes = {
   bystander: 200_000,
   bystanderAlone: 5,
   executors: 100_000,
+  neighbour: { rounds: 2, seconds: 0.8, share: 1 },
 }
 
 const quick: Sizes = {
@@ -98,10 +101,11 @@ const quick: Sizes = {
   bystander: 60_000,
   bystanderAlone: 2,
   executors: 100_000,
+  neighbour: { rounds: 1, seconds: 1, share: 0.3 },
 }
 
 const smoke: Sizes = {
-  limitSeconds: 30,
+  limitSeconds: 60,
   everywhere: 'ours',
   repetitions: 1,
   close: 1,
@@ -127,6 +131,7 @@ const smoke: Sizes = {
   bystander: 1000,
   bystanderAlone: 0.3,
   executors: 2000,
+  neighbour: { rounds: 1, seconds: 0.1, share: 0.001 },
 }
 
 export const sizesOf: Readonly<Record<Mode, Sizes>> = { full, quick, smoke }

@@ -23,6 +23,8 @@ export interface DeliveryOptions {
   onGone: (run: Run, how: Gone) => void
   /** The lease of a run is lost. */
   onLost: (run: Run) => void
+  /** Items were put back that can be sent again after so many milliseconds. */
+  onHindered: (pauseMs: number) => void
 }
 
 export interface Delivered {
@@ -42,7 +44,8 @@ export class Delivery {
   /** Sends the items, all at once on the pipelined connection, and settles each in the outbox. Never rejects. */
   async send(client: pg.PoolClient, items: readonly Item[]): Promise<Delivered> {
     const executorId = this.#options.executorId()
-    const reports = items.filter(({ checkpoints, outcome }) => checkpoints.length > 0 || outcome?.kind === 'completed')
+    const told = items.filter(({ checkpoints, outcome }) => checkpoints.length > 0 || outcome?.kind === 'completed')
+    const reports = told.some(isHuge) ? await this.#withinLimits(client, told) : told
     // What ends without success waits until its checkpoints have arrived: alone it would lose them if they are refused.
     const failures = items.filter(({ checkpoints, outcome }) => checkpoints.length === 0 && outcome?.kind === 'failed')
     const releases = items.filter(({ checkpoints, outcome }) => checkpoints.length === 0 && (outcome?.kind === 'stopped' || outcome?.kind === 'deferred'))
@@ -83,6 +86,21 @@ export class Delivery {
     }
   }
 
+  /** What would be refused for its size alone need not be sent; the database says so in the words of the refusal. */
+  async #withinLimits(client: pg.PoolClient, items: readonly Item[]): Promise<Item[]> {
+    const within: Item[] = []
+    for (const item of items) {
+      try {
+        if (isHuge(item)) await refuseHuge(client, item)
+        within.push(item)
+      } catch (error) {
+        if (troubleOf(error) === 'data') this.#blame(item, toError(error))
+        else within.push(item)
+      }
+    }
+    return within
+  }
+
   #reported(item: Item, isFenced: boolean): void {
     item.checkpoints = []
     if (isFenced) this.#ended(item, 'fenced')
@@ -111,10 +129,22 @@ export class Delivery {
   /** Reports that failed as a whole: again, or each alone to find the one whose data the database does not take. */
   #refusedReports(items: readonly Item[], reason: unknown): void {
     const trouble = troubleOf(reason)
+    if (trouble === 'locked') {
+      this.#hindered(items)
+      return
+    }
     const isData = trouble === 'data'
     const [first] = items
     if (isData && items.length === 1 && first !== undefined) this.#blame(first, toError(reason))
     else for (const item of items) this.#options.outbox.putBack(item, isData || trouble === 'too much')
+  }
+
+  /** Somebody holds a lock for long: one by one the items show whose it is, and that organization keeps away from the others for a while. */
+  #hindered(items: readonly Item[]): void {
+    const { outbox, onHindered } = this.#options
+    const [first, ...others] = new Set(items.map(({ run }) => run.claim.organizationId))
+    if (first !== undefined && others.length === 0) onHindered(outbox.hindered(first))
+    for (const item of items) outbox.putBack(item, others.length > 0)
   }
 
   /** The database does not take what this run says: the run fails for good, its neighbours go through. */
@@ -135,6 +165,10 @@ export class Delivery {
   /** Failures or releases that failed as a whole: again, or each alone; one that is never taken is left to its lease. */
   #refusedEnds(items: readonly Item[], reason: unknown): void {
     const trouble = troubleOf(reason)
+    if (trouble === 'locked') {
+      this.#hindered(items)
+      return
+    }
     const isData = trouble === 'data'
     for (const item of items) this.#options.outbox.putBack(item, isData || trouble === 'too much')
     const [first] = items
@@ -143,6 +177,21 @@ export class Delivery {
     this.#options.logger.error({ err: toError(reason), executionId }, 'the database does not take how an execution ended: it is left to its lease')
     this.#options.onLost(first.run)
   }
+}
+
+/** Characters of an output, or of a result, from which on the limits are looked at before it is sent. */
+const HUGE = 1_000_000
+
+function isHuge({ checkpoints, outcome }: Item): boolean {
+  return (outcome?.kind === 'completed' && (outcome.output?.length ?? 0) > HUGE) || checkpoints.some(({ output }) => (output?.length ?? 0) > HUGE)
+}
+
+async function refuseHuge(client: pg.PoolClient, { run, checkpoints, outcome }: Item): Promise<void> {
+  for (const { name, output } of checkpoints) {
+    if ((output?.length ?? 0) > HUGE) await protocol.checkLimit(client, 'result_limit', `the result of step '${name}'`, output?.length ?? 0)
+  }
+  if (outcome?.kind !== 'completed' || (outcome.output?.length ?? 0) <= HUGE) return
+  await protocol.checkLimit(client, 'output_limit', `the output of execution ${run.claim.executionId}`, outcome.output?.length ?? 0)
 }
 
 function toReport({ run, checkpoints, outcome }: Item): protocol.Report {

@@ -4,7 +4,7 @@
 // A lane is one connection and one conversation on it at a time. While a lane is on its way, everything that runs say
 // gathers in the outbox, so under load a call carries hundreds of reports and costs one commit for all of them, and when
 // idle a single report leaves at once. Each lane sends, pipelined: reports, failures, releases, then a claim for the room
-// that these make.
+// that these make. One more lane, without claims, is for what could keep others waiting: what is large, and what is locked.
 import type pg from 'pg'
 import type { Logger } from './logger.js'
 import { troubleOf } from './database-errors.js'
@@ -63,6 +63,7 @@ export class Exchange {
   /** The last claim filled half the room at least, or there was none yet: there is more. */
   #plenty = true
   #claiming = false
+  #isApartOnItsWay = false
   /** The last claim failed for the data of something that it met: the next one sets that aside. */
   #isApart = false
   #closed = false
@@ -84,6 +85,10 @@ export class Exchange {
       },
       onLost: (run) => {
         this.lose(run)
+      },
+      onHindered: (pauseMs) => {
+        // A timer may fire a little early.
+        this.#after(pauseMs + 5)
       },
     })
   }
@@ -227,9 +232,19 @@ export class Exchange {
 
   #startLanes(): void {
     const { capacity, lanes } = this.#options
-    while (!this.#closed && this.#lanes.size < lanes && performance.now() >= this.#pauseUntil) {
-      const items = this.#outbox.take(Math.min(MOST_ITEMS, Math.ceil(capacity / lanes)))
-      const ending = items.filter(({ outcome }) => outcome !== undefined).length
+    const most = Math.min(MOST_ITEMS, Math.ceil(capacity / lanes))
+    if (!this.#closed && !this.#isApartOnItsWay && performance.now() >= this.#pauseUntil) {
+      const items = this.#outbox.takeApart(most)
+      if (items.length > 0) {
+        this.#isApartOnItsWay = true
+        this.#converse(items, endsOf(items), 0, () => {
+          this.#isApartOnItsWay = false
+        })
+      }
+    }
+    while (!this.#closed && this.#lanes.size - (this.#isApartOnItsWay ? 1 : 0) < lanes && performance.now() >= this.#pauseUntil) {
+      const items = this.#outbox.take(most)
+      const ending = endsOf(items)
       const free = capacity - this.#held.size + this.#ending + ending - this.#reserved
       // A lane's share at the most: so while the database works for one lane, the runs of the other have their turn here.
       const wanted = this.#claiming && (ending > 0 || this.#lookForWork || this.#plenty)
@@ -239,7 +254,7 @@ export class Exchange {
     }
   }
 
-  #converse(items: Item[], ending: number, room: number): void {
+  #converse(items: Item[], ending: number, room: number, then?: () => void): void {
     this.#reserved += room
     this.#ending += ending
     // Ends that are reported without a claim free places that the next claim may fill.
@@ -252,6 +267,7 @@ export class Exchange {
       })
       .finally(() => {
         this.#lanes.delete(lane)
+        then?.()
         this.#schedule()
       })
     this.#lanes.add(lane)
@@ -283,9 +299,10 @@ export class Exchange {
     const { refusals, laterMs } = await this.#delivery.send(client, items)
     this.#ending -= ending
     for (const milliseconds of laterMs) this.#looks.later(milliseconds)
-    const unanswered = refusals.find((error) => troubleOf(error) !== 'data')
-    if (unanswered !== undefined) return this.#pause(unanswered)
-    return refusals.length > 0 ? 'broken' : 'fine'
+    const troubles = refusals.map(troubleOf)
+    const unanswered = troubles.findIndex((trouble) => trouble !== 'data' && trouble !== 'locked')
+    if (unanswered >= 0) return this.#pause(refusals[unanswered])
+    return troubles.includes('data') ? 'broken' : 'fine'
   }
 
   async #sendClaim(client: pg.PoolClient, room: number, hints: string[]): Promise<'fine' | 'broken'> {
@@ -298,6 +315,11 @@ export class Exchange {
       this.#reserved -= room
       this.#lookForWork = true
       const trouble = troubleOf(error)
+      if (trouble === 'locked' && !this.#isApart) {
+        // Somebody holds what a claim has met: the next one passes it by.
+        this.#isApart = true
+        return 'fine'
+      }
       if (trouble !== 'unknown executor') {
         if (trouble !== 'retry') this.#isApart = true
         this.#options.onClaims(error)
@@ -344,4 +366,9 @@ export class Exchange {
     this.#after(pause + 5)
     return 'broken'
   }
+}
+
+/** How many places of runs come free with these. */
+function endsOf(items: readonly Item[]): number {
+  return items.filter(({ outcome }) => outcome !== undefined).length
 }

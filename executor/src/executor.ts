@@ -26,6 +26,10 @@ import { describer, failedBy, safeRedactor } from './thrown.js'
 import { Wakeup } from './wakeup.js'
 import type { Workflow } from './workflow.js'
 
+/** Connections beside the lanes, and how long one is kept that nobody uses. */
+const CALLS = 4
+const CALLS_IDLE_MS = 30_000
+
 export class Executor {
   readonly #workflows: Map<string, Workflow>
   readonly #logger: Logger
@@ -33,6 +37,7 @@ export class Executor {
   readonly #pollMs: number
   readonly #counts = { claimed: 0, completed: 0, retried: 0, deadLettered: 0, waiting: 0, parked: 0, released: 0, fenced: 0, ended: 0 }
   readonly #lanePool: pg.Pool
+  readonly #callPool: pg.Pool
   readonly #pool: pg.Pool
   readonly #exchange: Exchange
   readonly #leases: Leases
@@ -65,10 +70,12 @@ export class Executor {
     this.#pollMs = toMilliseconds(options.pollInterval ?? '1s', 'pollInterval')
     const common = { connectionString, keepAlive: true, connectionTimeoutMillis: CONNECT_MS }
     const onLost = warnOfLoss(this.#logger)
-    // Two more than the lanes: for what runs resume from, which may be large, and for leases and the like, which wait neither for that
-    // nor for a lane nor for somebody's transaction.
     // A call that gets no answer in time gives its connection up, and all is sent again.
-    this.#lanePool = ownPool({ ...common, max: lanes + 2, pipeline: true, query_timeout: ANSWER_MS, application_name: 'fw executor' }, onLost)
+    const ours = { ...common, pipeline: true, query_timeout: ANSWER_MS, application_name: 'fw executor' }
+    // One more than the lanes, for what goes apart.
+    this.#lanePool = ownPool({ ...ours, max: lanes + 1 }, onLost)
+    // For what runs resume from, for leases and the like, which wait for no lane, nor a lane for them.
+    this.#callPool = ownPool({ ...ours, max: CALLS, idleTimeoutMillis: CALLS_IDLE_MS }, onLost)
     this.#pool = stepsPool({ ...common, max: poolSize, application_name: 'fw steps' }, onLost)
     this.#exchange = new Exchange({
       pool: this.#lanePool,
@@ -90,9 +97,9 @@ export class Executor {
       },
       onUnknown: () => this.#register(),
     })
-    this.#claimTrouble = new ClaimTrouble({ sql: this.#lanePool, logger: this.#logger, executorId: () => this.#id, describe })
+    this.#claimTrouble = new ClaimTrouble({ sql: this.#callPool, logger: this.#logger, executorId: () => this.#id, describe })
     this.#resumption = new Resumption({
-      sql: this.#lanePool,
+      sql: this.#callPool,
       logger: this.#logger,
       executorId: () => this.#id,
       onReady: (run) => {
@@ -109,7 +116,7 @@ export class Executor {
       },
     })
     this.#leases = new Leases({
-      sql: this.#lanePool,
+      sql: this.#callPool,
       logger: this.#logger,
       executorId: () => this.#id,
       onLost: (run) => {
@@ -120,7 +127,7 @@ export class Executor {
       },
     })
     this.#offers = new Offers({
-      sql: this.#lanePool,
+      sql: this.#callPool,
       logger: this.#logger,
       executorId: () => this.#id,
       reserve: (most) => (this.#state === 'running' ? this.#exchange.reserve(most) : 0),
@@ -132,10 +139,10 @@ export class Executor {
         this.#exchange.add(this.#run(claim, askedAt))
       },
     })
-    this.#eventMatcher = new EventMatcher({ sql: this.#lanePool, logger: this.#logger })
-    this.#jobs = new Jobs({ pool: this.#lanePool, logger: this.#logger, executorId: () => this.#id, name: this.#name })
+    this.#eventMatcher = new EventMatcher({ sql: this.#callPool, logger: this.#logger })
+    this.#jobs = new Jobs({ pool: this.#callPool, logger: this.#logger, executorId: () => this.#id, name: this.#name })
     this.#endedHints = new EndedHints({
-      sql: this.#lanePool,
+      sql: this.#callPool,
       logger: this.#logger,
       held: () => this.#exchange.held,
       onEnded: (ended) => {
@@ -161,7 +168,7 @@ export class Executor {
         this.#eventMatcher.match()
       },
     })
-    this.#progress = new Progress({ sql: this.#lanePool, logger: this.#logger, executorId: () => this.#id })
+    this.#progress = new Progress({ sql: this.#callPool, logger: this.#logger, executorId: () => this.#id })
     this.#support = {
       makeDurable: (run) => this.#exchange.makeDurable(run),
       noteCheckpoint: (run) => {
@@ -174,7 +181,7 @@ export class Executor {
       },
       stepFate: (run, step, transaction) =>
         inReadCommitted(this.#pool, (sql) => protocol.stepFate(sql, this.#id, run.claim, step, transaction)),
-      recordCompensation: (run, step) => untilAnswered(run, () => protocol.recordCompensation(this.#lanePool, this.#id, run.claim, step)),
+      recordCompensation: (run, step) => untilAnswered(run, () => protocol.recordCompensation(this.#callPool, this.#id, run.claim, step)),
       noteProgress: (run, fraction, text) => {
         this.#progress.note(run, fraction, text === undefined ? undefined : redact(text))
       },
@@ -205,9 +212,9 @@ export class Executor {
 
   async #start(): Promise<void> {
     try {
-      await checkSchemaVersion(this.#lanePool)
+      await checkSchemaVersion(this.#callPool)
       await this.#register()
-      this.#support.resultsLimit = await protocol.resultsLimit(this.#lanePool)
+      this.#support.resultsLimit = await protocol.resultsLimit(this.#callPool)
     } catch (error) {
       this.#state = 'stopped'
       await this.#endPools()
@@ -256,7 +263,7 @@ export class Executor {
     await this.#claimTrouble.settled()
     await this.#exchange.close()
     try {
-      await protocol.stopExecutor(this.#lanePool, this.#id)
+      await protocol.stopExecutor(this.#callPool, this.#id)
     } catch (error) {
       this.#logger.warn({ err: error }, 'the database could not be told that this executor stops')
     }
@@ -278,7 +285,7 @@ export class Executor {
   }
 
   async #endPools(): Promise<void> {
-    await Promise.all([this.#pool.end(), this.#lanePool.end()])
+    await Promise.all([this.#pool.end(), this.#lanePool.end(), this.#callPool.end()])
   }
 
   #run(claim: protocol.Claim, grantedAt: number): Run {
@@ -334,7 +341,7 @@ export class Executor {
       // A child that is invoked is an effect: what led to it must be durable.
       await this.#exchange.makeDurable(run)
       run.throwIfStopped()
-      await protocol.beginWaits(this.#lanePool, this.#id, { executionId, batchId, waits })
+      await protocol.beginWaits(this.#callPool, this.#id, { executionId, batchId, waits })
     } catch (error) {
       this.#logger.debug({ err: error, executionId }, 'waits could not begin beside steps; they begin after them')
     }
@@ -343,7 +350,7 @@ export class Executor {
   #register(): Promise<void> {
     const policies = [...this.#workflows.values()].map(({ policy }) => policy)
     this.#registering ??= protocol
-      .registerExecutor(this.#lanePool, this.#name, policies)
+      .registerExecutor(this.#callPool, this.#name, policies)
       .then((id) => {
         this.#id = id
       })
@@ -370,7 +377,7 @@ async function untilAnswered(run: Run, ask: () => Promise<boolean>): Promise<boo
     try {
       return await ask()
     } catch (error) {
-      if (troubleOf(error) !== 'retry' || run.signal().aborted) throw error
+      if (!['retry', 'locked'].includes(troubleOf(error)) || run.signal().aborted) throw error
       await sleep(200 + 300 * Math.random())
     }
   }

@@ -1,5 +1,6 @@
 // Keeps the leases of the batches that this executor works on: extends them while work runs, and stops the runs of a batch
 // whose lease is lost, be it that the database says so or that it could not be asked in time.
+import { troubleOf } from './database-errors.js'
 import type { Logger } from './logger.js'
 import { type Ended, endedExecutions, extendLeases, type Queryable } from './protocol.js'
 import type { Run } from './run.js'
@@ -102,6 +103,12 @@ export class Leases {
         if (lost.has(batchId) && this.#leases.has(batchId)) this.#lose(batchId, lease.runs)
       }
     } catch (error) {
+      const organizations = new Set(due.map(organizationOf))
+      if (troubleOf(error) === 'locked' && organizations.size > 1) {
+        // Somebody holds the rows of one of them.
+        for (const id of organizations) await this.#extend(due.filter((each) => organizationOf(each) === id), askedAt)
+        return
+      }
       logger.warn({ err: error, batches: due.length }, 'leases could not be extended; trying again')
     }
   }
@@ -118,4 +125,9 @@ function whereItIs(run: Run): { executionId: string; step?: string; milliseconds
   const { executionId } = run.claim
   const { current } = run.replay.activity
   return current === undefined ? { executionId } : { executionId, step: current.step, milliseconds: Math.round(performance.now() - current.startedAt) }
+}
+
+function organizationOf([, { runs }]: [string, Lease]): string | undefined {
+  for (const { claim } of runs) return claim.organizationId
+  return undefined
 }

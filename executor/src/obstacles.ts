@@ -5,6 +5,7 @@ import { COLUMN_TYPES } from './column-types.js'
 import { ANSWER_MS } from './connections.js'
 import { sqlState } from './database-errors.js'
 import type { Obstacle } from './errors.js'
+import { inOneLine } from './printable.js'
 import type { Queryable } from './protocol.js'
 
 /** Why what was enqueued, or is waited for, does not start. */
@@ -112,7 +113,8 @@ export class ObstacleWatch {
   }
 
   #tell(row: ObstacleRow): void {
-    this.#warn({ ...row, message: `work of workflow '${row.workflow}' for organization ${row.organizationId} waits: ${row.detail}. ${row.hint}` })
+    // The name of a workflow may be anybody's text, and warnings are printed.
+    this.#warn({ ...row, message: inOneLine(`work of workflow '${row.workflow}' for organization ${row.organizationId} waits: ${row.detail}. ${row.hint}`) })
   }
 }
 

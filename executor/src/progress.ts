@@ -1,5 +1,6 @@
 // What handlers say about how far they are, on its way to the database: the last word of each run, once in a while, and before
 // the run ends or begins to wait. What several runs have to say goes in one call.
+import { troubleOf } from './database-errors.js'
 import type { Logger } from './logger.js'
 import { noteProgress, type Queryable } from './protocol.js'
 import type { Run } from './run.js'
@@ -62,19 +63,28 @@ export class Progress {
   }
 
   async #sendGroup(): Promise<void> {
-    const { sql, logger, executorId } = this.#options
     // Runs that end in the same turn of the event loop go together.
     await new Promise((resolve) => setImmediate(resolve))
     const group = [...this.#unsent]
     if (group.length === 0) return
     this.#unsent.clear()
     for (const [run] of group) this.#sent.add(run)
+    await this.#note(group)
+    for (const [run] of group) this.#sent.delete(run)
+  }
+
+  async #note(group: readonly [Run, Said][]): Promise<void> {
+    const { sql, logger, executorId } = this.#options
     try {
       await noteProgress(sql, executorId(), group.map(([{ claim: { executionId, batchId } }, said]) => ({ executionId, batchId, ...said })))
     } catch (error) {
+      const organizations = [...new Set(group.map(([run]) => run.claim.organizationId))]
+      if (troubleOf(error) === 'locked' && organizations.length > 1) {
+        // Somebody holds the rows of one of them.
+        for (const id of organizations) await this.#note(group.filter(([run]) => run.claim.organizationId === id))
+        return
+      }
       logger.warn({ err: error, executions: group.length }, 'how far executions are could not be noted')
-    } finally {
-      for (const [run] of group) this.#sent.delete(run)
     }
   }
 }

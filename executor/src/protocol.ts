@@ -85,20 +85,26 @@ export async function takeBatch(sql: Queryable, executorId: string, batchId: str
   )
 }
 
-/** A page of what runs resume from: a place for each of those asked for, in their order. */
+/**
+ * A page of what runs resume from: a place for each of those asked for, in their order.
+ * @param size bytes of the page, and of each execution, after which it ends
+ */
 export async function readRecorded(
   sql: Queryable,
   executorId: string,
   held: readonly { executionId: string; batchId: string; after: string | undefined }[],
+  size: { most: number; each: number },
 ): Promise<RecordedPage[]> {
   const { rows } = await sql.query<[number, 'step' | 'last' | 'fenced', string | null]>({
     name: 'fw_read_recorded',
-    text: 'select * from public.fw_read_recorded($1, $2, $3, $4)',
+    text: 'select * from public.fw_read_recorded($1, $2, $3, $4, $5, $6)',
     values: [
       executorId,
       uuidArray(held.map(({ executionId }) => executionId)),
       uuidArray(held.map(({ batchId }) => batchId)),
       textArray(held.map(({ after }) => after)),
+      size.most,
+      size.each,
     ],
     rowMode: 'array',
   })
@@ -118,6 +124,14 @@ export async function readRecorded(
 export async function resultsLimit(sql: Queryable): Promise<number> {
   const { rows } = await sql.query<{ value: string }>("select value from public.fw_limits() where name = 'results_limit'")
   return Number(rows[0]?.value ?? Infinity)
+}
+
+/**
+ * Raises the error of a value that is larger than the limit of this name.
+ * @param bytes that it has at least
+ */
+export async function checkLimit(sql: Queryable, limit: string, what: string, bytes: number): Promise<void> {
+  await sql.query("select public.fw_refuse(l.name, $2, $3, l.value, 'bytes at least') from public.fw_limits() l where l.name = $1 and l.value < $3", [limit, what, bytes])
 }
 
 /** Says since when claims of this executor fail, and why; or that they do not any more. */

@@ -50,9 +50,12 @@ export const specSchema = z.discriminatedUnion('kind', [
     ),
   }),
   z.object({ ...common, kind: z.literal('executors'), count: whole, executors: whole }),
+  /** `share`: of the full size of what the other does, 0 to 1. */
+  z.object({ ...common, kind: z.literal('neighbour'), rounds: whole, seconds: z.number(), share: z.number() }),
   // Processes that a case starts beside itself.
   z.object({ ...common, kind: z.literal('beside: probe') }),
   z.object({ ...common, kind: z.literal('beside: executor'), count: whole }),
+  z.object({ ...common, kind: z.literal('beside: worst'), way: z.string(), share: z.number() }),
 ])
 
 export type Spec = z.infer<typeof specSchema>

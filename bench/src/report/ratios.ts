@@ -57,6 +57,10 @@ export function ratios(results: readonly Result[], titles: Titles): Ratio[] {
   ratio(`${titles.deepClaim}, p99 time against the short one's`, own(`${titles.deepClaim}, p99`), own(`${titles.shortClaim}, p99`), { most: 2 })
   ratio('tick with work of 10 organizations among many, against alone', own(titles.tickAmongMany), own(titles.tickAlone), { most: 2 })
   ratio("the guide's defaults against graphile-worker's bare jobs", own(titles.guideDefaults), peer('graphile-worker', titles.bare), { least: 0.15 })
+  for (const { case: title, values } of results) {
+    const [what, kind] = title.startsWith(`${titles.neighbour}: `) && title.endsWith(', ratio') ? title.slice(0, -', ratio'.length).split(', latency to ') : []
+    if (what !== undefined && kind !== undefined) found.push({ title: `${what}: ${kind}, against alone`, value: median(values), unit: '×', ...(kind === 'start' ? { limit: { most: 2 } } : {}) })
+  }
   const queries = valueOf(results, OURS, `${titles.idle}, queries`)
   if (queries !== undefined) found.push({ title: 'queries of an idle executor', value: queries / 60, unit: 'a second', limit: { most: 2 } })
   return found

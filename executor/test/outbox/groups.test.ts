@@ -16,9 +16,11 @@ const unused = (): never => {
 }
 const support: RunSupport<Run> = { makeDurable: unused, noteCheckpoint: unused, beginWaits: unused, connect: unused, checkpoint: unused, stepFate: unused, recordCompensation: unused, noteProgress: unused, log: unused, resultsLimit: Infinity, describe: String, redact: String }
 
-function run(...pending: string[]): Run {
+const run = (...pending: string[]): Run => runOf(randomUUID(), ...pending)
+
+function runOf(organizationId: string, ...pending: string[]): Run {
   const made = new Run(
-    { batchId: randomUUID(), organizationId: randomUUID(), leaseMs: 30_000, executionId: randomUUID(), workflowName: 'idle', attempt: 1, input: {}, steps: [] },
+    { batchId: randomUUID(), organizationId, leaseMs: 30_000, executionId: randomUUID(), workflowName: 'idle', attempt: 1, input: {}, steps: [] },
     idle,
     support,
   )
@@ -164,9 +166,9 @@ describe('a group', () => {
 
   test('ends where it is large enough, so that no message outgrows the protocol', () => {
     const outbox = new Outbox()
-    const large = 'x'.repeat(1_500_000)
-    for (let index = 0; index < 7; index++) outbox.end(index % 2 === 0 ? run() : run(large), index % 2 === 0 ? completed(large) : completed())
-    expect([outbox.take(100), outbox.take(100), outbox.take(100), outbox.take(100)].map((group) => group.length)).toEqual([3, 3, 1, 0])
+    const some = 'x'.repeat(200_000)
+    for (let index = 0; index < 45; index++) outbox.end(index % 2 === 0 ? run() : run(some), index % 2 === 0 ? completed(some) : completed())
+    expect([outbox.take(100), outbox.take(100), outbox.take(100), outbox.take(100)].map((group) => group.length)).toEqual([20, 20, 5, 0])
   })
 
   test('is of one item that goes alone, or of others', () => {
@@ -176,5 +178,69 @@ describe('a group', () => {
     for (const [index, item] of outbox.take(10).entries()) outbox.putBack(item, index % 2 === 1)
     const groups = [outbox.take(10), outbox.take(10), outbox.take(10), outbox.take(10)]
     expect(groups.map(names)).toEqual([[['0'], ['2']], [['1']], [['3']], []])
+  })
+})
+
+describe('what could keep others waiting', () => {
+  const large = 'x'.repeat(1_500_000)
+
+  test('goes apart when it is large, one organization at a time, and in groups that end where they are large enough', () => {
+    const outbox = new Outbox()
+    const one = randomUUID()
+    const small = run()
+    outbox.end(small, completed())
+    const runs = [runOf(one), runOf(randomUUID()), runOf(one), runOf(one), runOf(one)]
+    for (const [index, each] of runs.entries()) {
+      if (index % 2 === 0) outbox.end(each, completed(large))
+      else {
+        each.pending = [step(large)]
+        outbox.end(each, completed())
+      }
+    }
+    const place = (items: ReturnType<Outbox['take']>) => items.map((item) => runs.indexOf(item.run))
+    expect(outbox.take(100).map((item) => item.run)).toEqual([small])
+    expect(place(outbox.takeApart(100))).toEqual([0, 2, 3])
+    expect(place(outbox.takeApart(100))).toEqual([1])
+    expect(place(outbox.takeApart(100))).toEqual([4])
+    expect(outbox.takeApart(100)).toEqual([])
+  })
+
+  test('goes apart when it makes many children, or begins many other waits', () => {
+    const outbox = new Outbox()
+    const [many, few] = [run(), run()]
+    const wait = (index: number) => ({ name: `child ${index}`, index, asked: 'map' }) as never
+    outbox.end(many, { kind: 'waiting', waits: Array.from({ length: 1000 }, (_, index) => wait(index)) })
+    outbox.end(few, { kind: 'waiting', waits: [wait(0)] })
+    expect(outbox.take(10).map((item) => item.run)).toEqual([few])
+    expect(outbox.takeApart(10).map((item) => item.run)).toEqual([many])
+  })
+
+  test('goes apart, and not at once again, when the rows of its organization are locked; others go as ever', () => {
+    const outbox = new Outbox()
+    const locked = randomUUID()
+    const [first, second, other] = [runOf(locked), runOf(locked), run()]
+    outbox.end(first, completed())
+    const [item] = outbox.take(10)
+    const pauseMs = outbox.hindered(locked)
+    if (item !== undefined) outbox.putBack(item, false)
+    outbox.end(second, completed())
+    outbox.end(other, completed())
+    expect(outbox.take(10).map((each) => each.run)).toEqual([other])
+    expect(outbox.takeApart(10)).toEqual([])
+    // It pauses for longer the next time.
+    expect(outbox.hindered(locked)).toBe(2 * pauseMs)
+  })
+
+  test('goes apart without a pause once a call has gone through', () => {
+    const outbox = new Outbox()
+    const locked = randomUUID()
+    const [first, second] = [runOf(locked), runOf(locked)]
+    outbox.end(first, completed())
+    const [item] = outbox.take(10)
+    outbox.hindered(locked)
+    if (item !== undefined) outbox.arrived(item)
+    outbox.end(second, completed())
+    expect(outbox.take(10)).toEqual([])
+    expect(outbox.takeApart(10).map((each) => each.run)).toEqual([second])
   })
 })

@@ -8,7 +8,7 @@ import { Resumption } from '../../src/resumption.js'
 import { Run } from '../../src/run.js'
 import type { RunSupport } from '../../src/run-support.js'
 import { workflow } from '../../src/workflow.js'
-import { until } from '../support/executor.js'
+import { gate, until } from '../support/executor.js'
 
 const idle = workflow({ name: 'idle', input: z.unknown() }, () => undefined)
 const unused = (): never => {
@@ -21,25 +21,26 @@ function run(organizationId: string = randomUUID()): Run {
 }
 
 /** A database in which each execution has recorded one step, of so many characters; and what became of the runs, in words. */
-function scene(sizes: Map<Run, number>, fail: (count: number) => Error | undefined = () => undefined) {
+function scene(sizes: Map<Run, number>, fail: (count: number) => Error | undefined = () => undefined, before: (runs: Run[]) => Promise<void> = () => Promise.resolve()) {
   const said: string[] = []
   const name = (one: Run) => `${[...sizes.keys()].indexOf(one)}`
   const byId = new Map([...sizes].map(([one, size]) => [one.claim.executionId, size]))
   let calls = 0
   const sql = {
-    query: (query: { text: string; values: [string, Buffer] }) => {
+    query: async (query: { text: string; values: [string, Buffer] }) => {
       calls++
       const ids = [...byId.keys()].filter((id) => query.values[1].includes(Buffer.from(id.replaceAll('-', ''), 'hex')))
         // In the order of the call.
         .sort((a, b) => query.values[1].indexOf(Buffer.from(a.replaceAll('-', ''), 'hex')) - query.values[1].indexOf(Buffer.from(b.replaceAll('-', ''), 'hex')))
       const error = fail(ids.length)
-      if (error !== undefined) return Promise.reject(error)
-      return Promise.resolve({
+      if (error !== undefined) throw error
+      await before([...sizes.keys()].filter((one) => ids.includes(one.claim.executionId)))
+      return {
         rows: ids.flatMap((id, at) => [
           [at + 1, 'step', JSON.stringify({ name: 'keep', index: 0, output: 'x'.repeat(byId.get(id) ?? 0) })],
           [at + 1, 'last', null],
         ]),
-      })
+      }
     },
   } as unknown as Queryable
   const resumption = new Resumption({
@@ -87,4 +88,21 @@ test('a call that fails for the data of one execution is made with fewer, until 
   for (const one of sizes.keys()) resumption.add(one)
   await until('all are decided', () => Promise.resolve(said.length === 8))
   expect(said).toEqual(['0 is refused: what was recorded could not be read: sick', ...Array.from({ length: 7 }, (_, n) => `${n + 1} begins`)])
+})
+
+test('an organization that has much to read keeps nobody else waiting, however long a call for it takes', async () => {
+  const [hoarder, modest] = [randomUUID(), randomUUID()]
+  const runs: [Run, number][] = [[run(hoarder), 200_000], [run(hoarder), 200_000], [run(modest), 10], [run(modest), 10]]
+  const answer = gate()
+  const [first, second] = runs.map(([one]) => one)
+  const { resumption, said } = scene(new Map(runs), undefined, async (asked) => {
+    if (second !== undefined && asked.includes(second)) await answer.opened
+  })
+  if (first !== undefined) resumption.add(first)
+  await until('the first call shows that it has much', () => Promise.resolve(said.length === 1))
+  for (const [one] of runs.slice(1)) resumption.add(one)
+  await until('the others begin', () => Promise.resolve(said.length === 3))
+  expect(said).toEqual(['0 begins', '2 begins', '3 begins'])
+  answer.open()
+  await until('it begins', () => Promise.resolve(said.length === 4))
 })

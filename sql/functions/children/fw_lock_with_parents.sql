@@ -8,11 +8,11 @@ set enable_mergejoin = off
 set jit = off
 as $$
   select from pgmq.q_workflow_execution_queue q
-  where q.msg_id in (
+  where q.msg_id = any (array(
     select e.msg_id from public.fw_workflow_executions e where e.id = any (p_execution_ids)
     union all
     select parent.msg_id from public.fw_workflow_executions e join public.fw_workflow_executions parent on parent.id = e.parent_id
-    where e.id = any (p_execution_ids))
+    where e.id = any (p_execution_ids)))
   order by q.msg_id
   for update of q
 $$;

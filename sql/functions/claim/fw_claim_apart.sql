@@ -7,6 +7,7 @@ create or replace function public.fw_claim_apart(
 )
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '50ms'
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_hashjoin = off
@@ -44,10 +45,21 @@ begin
     return query select * from public.fw_claim_organizations(p_executor_id, p_workflows, p_live_workflows, p_organizations,
       case when v_message is null then p_floors else array[v_vt] end, p_room, false, p_with_steps);
     return;
-  exception when data_exception or integrity_constraint_violation or program_limit_exceeded or out_of_memory or internal_error or raise_exception then
+  exception when lock_not_available then
+    -- Somebody holds an execution of these: its message is passed by for a while.
+    v_state := null;
+  when data_exception or integrity_constraint_violation or program_limit_exceeded or out_of_memory or internal_error or raise_exception then
     get stacked diagnostics v_state = returned_sqlstate, v_reason = message_text;
   end;
-  if v_message is not null then
+  if v_state is null then
+    perform public.fw_pass_by_locked(p_organizations, p_floors, p_room);
+    begin
+      return query select * from public.fw_claim_organizations(p_executor_id, p_workflows, p_live_workflows, p_organizations,
+        case when v_message is null then p_floors else array[v_vt] end, p_room, false, p_with_steps);
+    exception when lock_not_available then
+      return;
+    end;
+  elsif v_message is not null then
     perform public.fw_set_aside(v_message, v_state, v_reason);
   elsif v_count = 1 then
     return query select * from public.fw_claim_apart(
@@ -65,4 +77,4 @@ begin
 end
 $$;
 comment on function public.fw_claim_apart(uuid, text[], text[], uuid[], timestamptz[], integer, boolean) is
-  'Internal: claims as fw_claim_organizations does. Where that fails for the data of a message it is tried with half of the organizations, then with each half of the room, until the message at fault stands alone, which is set aside.';
+  'Internal: claims as fw_claim_organizations does. Where that fails for the data of a message it is tried with half of the organizations, then with each half of the room, until the message at fault stands alone, which is set aside. Where somebody holds an execution it is passed by for a while.';

@@ -6,11 +6,14 @@ create or replace function public.fw_claim_batches(
 )
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '250ms'
 as $$
 #variable_conflict use_column
 declare
   c_most_rescans constant integer := 8;
   c_most_room constant integer := 1000000;
+  c_waited constant interval := '90 ms';           -- who waits for an organization in vain waits longer
+  c_no_wait constant interval := '5 seconds';
   c_rescan_pause constant interval := '20 ms';
   c_newest_with_steps constant integer := 3;   -- version of the SQL API that an executor speaks
   v_executor record;
@@ -29,6 +32,8 @@ declare
   v_first uuid;             -- the organization that the first rescan began with
   v_is_round boolean;       -- every organization has had its turn
   v_claimed integer;
+  v_claim_started timestamptz;
+  v_may_wait boolean;       -- for an organization that another claim serves: not soon again where somebody holds one for long
   v_rescans integer := 0;
   v_settled boolean := false;
   v_void text;
@@ -59,6 +64,7 @@ begin
   v_live_workflows := case when v_executor.is_mixed then public.fw_live_workflows() else v_executor.workflows end;
   v_with_steps := v_executor.api_version <= c_newest_with_steps;
   v_cursor := v_executor.claim_cursor;
+  v_may_wait := clock_timestamp() >= v_executor.waited_in_vain_at + c_no_wait;
   -- A rescan walks over every organization with waiting work, from its oldest message. It may meet many dead index entries
   -- while another transaction holds the xmin horizon, so it is spaced by 20 times what it cost while known organizations
   -- fill the room, and by twice that when they do not and it was slow.
@@ -85,11 +91,16 @@ begin
         return query select * from public.fw_claim_apart(
           p_executor_id, v_executor.workflows, v_live_workflows, v_organizations, v_floors, v_room, v_with_steps);
       else
-        return query select * from public.fw_claim_organizations(
-          p_executor_id, v_executor.workflows, v_live_workflows, v_organizations, v_floors, v_room, v_is_round and v_room = p_room, v_with_steps);
+        v_claim_started := clock_timestamp();
+        return query select * from public.fw_claim_organizations(p_executor_id, v_executor.workflows, v_live_workflows, v_organizations, v_floors,
+          v_room, v_may_wait and v_is_round and v_room = p_room, v_with_steps);
       end if;
       get diagnostics v_claimed = row_count;
       v_room := v_room - v_claimed;
+      if v_claimed = 0 and v_may_wait and clock_timestamp() >= v_claim_started + c_waited then
+        v_may_wait := false;
+        v_executor.waited_in_vain_at := clock_timestamp();
+      end if;
     end if;
     if cardinality(v_hints) > 0 then
       -- Hinted work is handed over at once, for the executor asks again when it has room, but a rescan is not put off for long.
@@ -123,7 +134,8 @@ begin
     or v_executor.last_seen_at < public.fw_now() - interval '1 second'
   then
     update public.fw_executors x set last_seen_at = public.fw_now(), wants_work = v_room > 0, claim_cursor = v_cursor,
-      rescanned_at = v_executor.rescanned_at, rescan_cost = v_executor.rescan_cost, stray_cursor = v_executor.stray_cursor
+      rescanned_at = v_executor.rescanned_at, rescan_cost = v_executor.rescan_cost, stray_cursor = v_executor.stray_cursor,
+      waited_in_vain_at = v_executor.waited_in_vain_at
     where x.id = p_executor_id;
   end if;
 end

@@ -60,6 +60,8 @@ declare
             and r.semaphore_epoch = s.worker_semaphore_epoch and r.lease_expires_at > public.fw_now()), 0)) as places
       from public.fw_module_settings s
       where s.organization_id = w.organization::uuid and w.vt <= public.fw_now()
+      -- So each is looked up by itself, also by a plan that was made when there were few: it would read all of them otherwise.
+      limit 1
     ) s on true
     where s.organization_id is not null or w.looks = c_most_looks;
 begin

@@ -17,7 +17,7 @@ begin
   -- A batch that a late report has locked is left alone: the caller holds message locks that the report waits for.
   v_batches := array(
     select r.id from public.fw_worker_runs r
-    where r.id in (select e.batch_id from public.fw_workflow_executions e where e.id = any (p_execution_ids))
+    where r.id = any (array(select e.batch_id from public.fw_workflow_executions e where e.id = any (p_execution_ids)))
     order by r.id
     for no key update of r skip locked);
   v_lost := array(
@@ -28,9 +28,9 @@ begin
   -- One that fails for good wakes whoever waits for it, whose message is locked here without waiting, too.
   v_parents := array(
     select q.msg_id from pgmq.q_workflow_execution_queue q
-    where q.msg_id in (
+    where q.msg_id = any (array(
       select parent.msg_id from public.fw_workflow_executions e join public.fw_workflow_executions parent on parent.id = e.parent_id
-      where e.id = any (v_lost))
+      where e.id = any (v_lost)))
     order by q.msg_id
     for update of q skip locked);
   v_lost := array(

@@ -5,6 +5,7 @@ returns table (
 )
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '500ms'
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set jit = off

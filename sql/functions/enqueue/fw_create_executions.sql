@@ -5,6 +5,7 @@ create or replace function public.fw_create_executions(
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 set jit = off
 as $$
 declare
@@ -19,7 +20,7 @@ declare
   v_created uuid[];         -- not those whose idempotency key was used before; and their messages
   v_created_messages bigint[];
   v_known uuid[];           -- where there are such: for each input the execution that there is
-  v_is_known boolean;
+  v_is_enabled boolean;     -- NULL where the organization is not known yet
   v_is_wanted boolean;
   v_void text;
 begin
@@ -27,13 +28,14 @@ begin
   v_void := public.fw_check_enqueue(p_workflow, p_inputs, p_organization_id, p_idempotency_keys, p_delay, p_metadata, p_workflow_version);
   v_not_before := public.fw_now() + p_delay;
   v_kept_delay := case when p_delay > interval '0' then v_not_before end;
-  select exists (select from public.fw_module_settings s where s.organization_id = p_organization_id),
+  select (select s.fw_execution_worker_enabled from public.fw_module_settings s where s.organization_id = p_organization_id),
     p_delay <= interval '0' and exists (select from public.fw_waiting_executors)
-  into v_is_known, v_is_wanted;
-  if not v_is_known then
+  into v_is_enabled, v_is_wanted;
+  if v_is_enabled is null then
     insert into public.fw_module_settings (organization_id, fw_execution_worker_enabled)
     select p_organization_id, c.enable_new_organizations from public.fw_worker_config c
-    on conflict do nothing;
+    on conflict do nothing
+    returning fw_execution_worker_enabled into v_is_enabled;
   end if;
 
   if v_count = 1 then
@@ -89,7 +91,8 @@ begin
   select item.msg_id, v_not_before + (item.msg_id - v_messages[1]) * interval '1 microsecond', jsonb_set(v_message, '{execution_id}', to_jsonb(item.id))
   from unnest(v_created, v_messages) as item (id, msg_id);
 
-  if v_is_wanted and cardinality(v_created) > 0 then
+  -- Nobody need look for the work of an organization that is not enabled.
+  if v_is_wanted and v_is_enabled is not false and cardinality(v_created) > 0 then
     v_void := pg_notify('fw_work', to_json(p_organization_id)::text);
   end if;
   return coalesce(v_known, v_ids);

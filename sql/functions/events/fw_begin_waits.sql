@@ -6,6 +6,7 @@ create or replace function public.fw_begin_waits(
 ) returns setof integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '500ms'
 as $$
 declare
   v_batches uuid[];

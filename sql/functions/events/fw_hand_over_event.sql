@@ -25,7 +25,7 @@ begin
     return null;
   end if;
   perform from pgmq.q_workflow_execution_queue q
-  where q.msg_id in (select e.msg_id from public.fw_workflow_executions e where e.id = any (v_executions))
+  where q.msg_id = any (array(select e.msg_id from public.fw_workflow_executions e where e.id = any (v_executions)))
   order by q.msg_id
   for update of q;
   -- Not the time of this transaction, which may have begun long ago.

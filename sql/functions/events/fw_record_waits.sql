@@ -52,7 +52,7 @@ begin
   -- Before its steps, in the order of all locks: a child that finishes at this moment holds the message of its parent, and either
   -- is seen finished here, or sees its parent waiting.
   perform from pgmq.q_workflow_execution_queue q
-  where q.msg_id in (select e.msg_id from public.fw_workflow_executions e where e.id = any (p_execution_ids))
+  where q.msg_id = any (array(select e.msg_id from public.fw_workflow_executions e where e.id = any (p_execution_ids)))
   order by q.msg_id
   for update of q;
   -- What waits since an earlier run waits on, until the time that was set then.

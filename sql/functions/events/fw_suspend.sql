@@ -6,6 +6,7 @@ create or replace function public.fw_suspend(
 ) returns table (place integer, outcome text, wake_in_ms bigint)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '500ms'
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_hashjoin = off

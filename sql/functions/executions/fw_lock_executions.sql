@@ -18,16 +18,16 @@ begin
   v_batches := array(
     select r.id from public.fw_worker_runs r
     where r.finished_at is null
-      and r.id in (select e.batch_id from public.fw_workflow_executions e where e.id = any (p_execution_ids) and e.status = 'running')
+      and r.id = any (array(select e.batch_id from public.fw_workflow_executions e where e.id = any (p_execution_ids) and e.status = 'running'))
     order by r.id
     for no key update of r);
   v_messages := array(
     select q.msg_id from pgmq.q_workflow_execution_queue q
-    where q.msg_id in (
+    where q.msg_id = any (array(
       select e.msg_id from public.fw_workflow_executions e where e.id = any (p_execution_ids)
       union all
       select parent.msg_id from public.fw_workflow_executions e join public.fw_workflow_executions parent on parent.id = e.parent_id
-      where p_with_parents and e.id = any (p_execution_ids))
+      where p_with_parents and e.id = any (p_execution_ids)))
     order by q.msg_id
     for update of q);
   -- What was claimed meanwhile runs in a batch that is not locked: it is left to the next look, or its batch is locked now. But a
@@ -36,12 +36,12 @@ begin
     v_batches := v_batches || array(
       select r.id from public.fw_worker_runs r
       where r.finished_at is null and r.id <> all (v_batches)
-        and r.id in (select e.batch_id from public.fw_workflow_executions e where e.id = any (p_execution_ids) and e.status = 'running')
+        and r.id = any (array(select e.batch_id from public.fw_workflow_executions e where e.id = any (p_execution_ids) and e.status = 'running'))
       for no key update of r skip locked);
   end if;
   -- Those that were redriven by hand may have a dead letter still, which goes when they end.
   perform from pgmq.q_workflow_dlq d
-  where d.msg_id in (select e.dlq_msg_id from public.fw_workflow_executions e where e.id = any (p_execution_ids) and e.dlq_msg_id is not null)
+  where d.msg_id = any (array(select e.dlq_msg_id from public.fw_workflow_executions e where e.id = any (p_execution_ids) and e.dlq_msg_id is not null))
   order by d.msg_id
   for update of d;
   -- Whose message is not there is ended without one. A number is given once, so what is missing stays so: whoever sends the message

@@ -3,6 +3,7 @@ create or replace function public.fw_park(
 ) returns table (place integer, outcome text, retry_in_ms bigint)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '500ms'
 as $$
 #variable_conflict use_column
 declare
@@ -26,7 +27,7 @@ begin
   ) n;
   if v_ids is not null then
     perform from pgmq.q_workflow_execution_queue q
-    where q.msg_id in (select e.msg_id from public.fw_workflow_executions e where e.id = any (v_ids))
+    where q.msg_id = any (array(select e.msg_id from public.fw_workflow_executions e where e.id = any (v_ids)))
     order by q.msg_id
     for update of q;
     with parked as (

@@ -3,6 +3,7 @@ create or replace function public.fw_extend_leases(
 ) returns setof uuid
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '500ms'
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_hashjoin = off
@@ -17,9 +18,9 @@ begin
   update public.fw_worker_runs r set lease_expires_at = public.fw_now() + make_interval(secs => r.lease_seconds) where r.id = any (v_batches);
   -- In one order: a child that finishes, or an event, holds the messages of all whom it wakes.
   perform from pgmq.q_workflow_execution_queue q
-  where q.msg_id in (
+  where q.msg_id = any (array(
     select e.msg_id from public.fw_workflow_executions e
-    where e.id = any (p_execution_ids) and e.status = 'running' and e.batch_id = any (v_batches))
+    where e.id = any (p_execution_ids) and e.status = 'running' and e.batch_id = any (v_batches)))
   order by q.msg_id
   for update of q;
   update pgmq.q_workflow_execution_queue q set vt = r.lease_expires_at

@@ -3,6 +3,7 @@ create or replace function public.fw_note_progress(
 ) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '500ms'
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_hashjoin = off

@@ -1,6 +1,7 @@
 create or replace function public.fw_record_compensation(p_executor_id uuid, p_execution_id uuid, p_batch_id uuid, p_name text) returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '500ms'
 as $$
 begin
   if p_name is null then

@@ -3,6 +3,7 @@ create or replace function public.fw_release(
 ) returns setof integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '500ms'
 as $$
 declare
   c_longest_ms constant bigint := 3155760000000;   -- 100 years
@@ -20,7 +21,7 @@ begin
   where i.batch_id = any (v_batches);
   -- In one order: somebody for whom one of these waits may hold several of their messages.
   perform from pgmq.q_workflow_execution_queue q
-  where q.msg_id in (select e.msg_id from public.fw_workflow_executions e where e.id = any (v_released))
+  where q.msg_id = any (array(select e.msg_id from public.fw_workflow_executions e where e.id = any (v_released)))
   order by q.msg_id
   for update of q;
   select array_agg(d.id), array_agg(d.visible_at) into v_ids, v_visible

@@ -5,6 +5,7 @@ create or replace function public.fw_report_failures(
 ) returns table (place integer, outcome text, retry_in_ms bigint)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '500ms'
 as $$
 #variable_conflict use_column
 declare

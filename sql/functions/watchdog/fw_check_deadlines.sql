@@ -5,6 +5,7 @@ set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set jit = off
+set lock_timeout = '100ms'
 as $$
 #variable_conflict use_column
 declare
@@ -29,7 +30,10 @@ begin
       -- Those behind it.
       v_most := p_most;
       continue;
-    exception when data_exception or integrity_constraint_violation or program_limit_exceeded or out_of_memory or internal_error or raise_exception then
+    exception when lock_not_available then
+      -- Somebody holds one of them, or what works for it: that one is for the next time.
+      v_state := null;
+    when data_exception or integrity_constraint_violation or program_limit_exceeded or out_of_memory or internal_error or raise_exception then
       get stacked diagnostics v_state = returned_sqlstate, v_reason = message_text;
     end;
     if v_most > 1 then
@@ -43,7 +47,9 @@ begin
     where q.read_ct > 0 and e.deadline_at <= public.fw_now() and e.status in ('queued', 'running', 'retry_pending') and e.id <> all (v_without)
     order by e.deadline_at, e.id limit 1;
     exit when v_id is null;
-    perform public.fw_set_aside(v_message, v_state, v_reason);
+    if v_state is not null then
+      perform public.fw_set_aside(v_message, v_state, v_reason);
+    end if;
     v_without := v_without || v_id;
     v_most := p_most;
     exit when cardinality(v_without) >= c_most_aside;
