@@ -115,7 +115,7 @@ test('every call of the SQL API that writes has its point', async () => {
   const functions = source.split(/^export async function /m).slice(1)
   const withoutPoint = functions.filter((text) => text.includes('.query') && !text.includes('write('))
   // They only read, or say something to administrators.
-  expect(withoutPoint.map((text) => text.slice(0, text.indexOf('(')))).toEqual(['readRecorded', 'resultsLimit', 'noteClaims', 'endedExecutions', 'offeredBatches', 'stepFate'])
+  expect(withoutPoint.map((text) => text.slice(0, text.indexOf('(')))).toEqual(['readRecorded', 'resultsLimit', 'checkLimit', 'noteClaims', 'endedExecutions', 'offeredBatches', 'stepFate'])
   for (const point of KILL_POINTS.filter((each) => each.startsWith('fw_'))) expect(source).toContain(`write('${point}'`)
   const points = [...source.matchAll(/write\('(\w+)'/g)].map(([, point]) => point)
   expect(points.filter((point) => !(KILL_POINTS as readonly string[]).includes(point ?? ''))).toEqual([])
