@@ -7,8 +7,8 @@ const database = sqlDatabase()
 
 const SECONDS = 5
 
-/** Refusals that are answers: the lease is lost, the dead letter is gone, the execution is live. */
-const ANSWERS = new Set(['FW001', 'FW003', 'FW004', 'FW005'])
+/** Refusals that are answers: the lease is lost, the dead letter is gone, the execution is live, a lock was held for too long. */
+const ANSWERS = new Set(['FW001', 'FW003', 'FW004', 'FW005', '55P03'])
 
 interface World {
   name: string

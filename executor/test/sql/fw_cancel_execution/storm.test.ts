@@ -9,8 +9,8 @@ import { emit } from '../fw_emit_event/scene.js'
 const database = sqlDatabase()
 
 const SECONDS = Number(process.env['FW_STORM_SECONDS'] ?? 8)
-/** Refusals that are answers: a lost lease, nothing to redrive, children nested too deep. */
-const ANSWERS = new Set(['FW001', 'FW003', 'FW004', 'FW005', '54000'])
+/** Refusals that are answers: a lost lease, nothing to redrive, children nested too deep, a lock that was held for too long. */
+const ANSWERS = new Set(['FW001', 'FW003', 'FW004', 'FW005', '54000', '55P03'])
 const KEYS = ['k', 'l', 'm']
 
 /** Lets executions wait: for a map of children, for events and for an hour, all at once. */

@@ -18,8 +18,8 @@ test('the watchdog, claims, reports, and executions that invoke others in parall
         counts.set(what, (counts.get(what) ?? 0) + (await step()))
       } catch (error) {
         const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-        // Children are nested at most 20 deep.
-        if (code !== '54000') errors.push(`${what}: ${code} ${String(error)}`)
+        // Children are nested at most 20 deep; what was locked for too long is tried again, as executors do.
+        if (code !== '54000' && code !== '55P03') errors.push(`${what}: ${code} ${String(error)}`)
       }
     }
   }
