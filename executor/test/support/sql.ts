@@ -286,8 +286,8 @@ export async function withSessions<T>(database: TestDatabase, count: number, wor
       await client.connect()
       const query: Queryable['query'] = async <Row extends pg.QueryResultRow>(text: string, values?: unknown[]) =>
         (await client.query<Row>(text, values)).rows
-      // A deadlock is found before a lock_timeout of the functions could hide it.
-      await query("set deadlock_timeout = '50ms'")
+      // A deadlock is found before the lock_timeout of reports (500 ms) could hide it, and after that of a claim, whose wait is short on purpose.
+      await query("set deadlock_timeout = '350ms'")
       const { pid } = one(await query<{ pid: number }>('select pg_backend_pid() as pid'))
       sessions.push({ pid, query })
     }
