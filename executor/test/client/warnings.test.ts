@@ -36,6 +36,15 @@ describe('an enqueue warns, and succeeds', () => {
     ])
   })
 
+  test('in one line without anything that steers a terminal, whatever the workflow is called', async () => {
+    const { client, warnings } = listening()
+    const name = 'x\u001b]0;title\u0007\u202e\nerror: all is lost'
+    await client.enqueue(name, {}, { organizationId: await database.organization() })
+    await client.close()
+    expect(warnings.map(({ workflow: of }) => of)).toEqual([name])
+    expect(warnings[0]?.message).toMatch(/^work of workflow 'x \]0;title error: all is lost' for organization [^\u0000-\u001f\u202e]*$/)
+  })
+
   test('when all slots of the organization are taken', async () => {
     const go = gate()
     const slow = workflow({ name: 'slow', input: z.object({}) }, async (ctx) => {
