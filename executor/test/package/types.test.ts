@@ -60,10 +60,10 @@ describe("a user's strict project, which checks the libraries too,", () => {
   })
 
   const catching = program(`
-        import { ForeignMigrationsError, migrate, MigrationFilesMissingError, PgmqMissingError, SchemaDivergedError, SchemaNewerError, SqlFileError, WorkerError } from 'durable-execution-worker'
+        import { ForeignMigrationsError, migrate, MigrationFilesMissingError, PgmqMissingError, PrivilegesMissingError, SchemaDivergedError, SchemaNewerError, SqlFileError, WorkerError } from 'durable-execution-worker'
         export const isOurs = (error: unknown): string | undefined =>
           error instanceof SqlFileError ? error.file
-            : [ForeignMigrationsError, MigrationFilesMissingError, PgmqMissingError, SchemaDivergedError, SchemaNewerError].some((known) => error instanceof known) && error instanceof WorkerError ? error.code : undefined
+            : [ForeignMigrationsError, MigrationFilesMissingError, PgmqMissingError, PrivilegesMissingError, SchemaDivergedError, SchemaNewerError].some((known) => error instanceof known) && error instanceof WorkerError ? error.code : undefined
         export const applied: Promise<string[]> = migrate({ connectionString: '' }).then((result) => result.applied)
   `)
 

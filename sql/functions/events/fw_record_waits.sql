@@ -13,7 +13,6 @@ set enable_mergejoin = off
 set jit = off
 as $$
 declare
-  c_longest_ms constant bigint := 3155760000000;   -- 100 years
   v_children uuid[];    -- by place in the waits; NULL for what is no child
   v_waiters uuid[];     -- of the waits for an event: who waits, of which organization, and for which key
   v_key_organizations uuid[];
@@ -60,7 +59,7 @@ begin
   insert into public.fw_execution_steps
     (execution_id, node_id, organization_id, step_index, attempt_number, status, started_at, wake_at, event_key, child_id, wait_group, is_held,
      asked, asked_order)
-  select e.id, w.name, e.organization_id, w.step_index, e.retry_count + 1, 'waiting', public.fw_now(), coalesce(w.until, public.fw_now() + make_interval(secs => case when w.ms > c_longest_ms then c_longest_ms when w.ms < 0 then 0 else w.ms end / 1000.0)),
+  select e.id, w.name, e.organization_id, w.step_index, e.retry_count + 1, 'waiting', public.fw_now(), coalesce(w.until, public.fw_now() + public.fw_milliseconds(w.ms)),
     w.key, w.child, w.wait_group, coalesce(w.wait_limit < row_number() over (partition by w.item, w.wait_group order by w.step_index), false),
     w.asked, w.asked_order
   from unnest(p_wait_items, p_wait_names, p_wait_indexes, p_wait_ms, p_wait_until, p_wait_keys, v_children, p_wait_groups, p_wait_limits,

@@ -23,8 +23,7 @@ begin
   perform from public.fw_lock_executions(array[p_execution_id], false);
   select * into v_execution from public.fw_workflow_executions e where e.id = p_execution_id;
   if not found then
-    raise exception using errcode = 'FW005', message = format('there is no execution %s', coalesce(p_execution_id::text, 'NULL')),
-      detail = 'Nothing was changed.', hint = 'select id from fw_list_executions() lists the newest executions.';
+    perform public.fw_refuse_unknown_execution(p_execution_id);
   end if;
   if v_execution.status not in ('queued', 'retry_pending', 'waiting') or v_execution.compensating is not null then
     raise exception using errcode = 'FW004',

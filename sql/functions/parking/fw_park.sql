@@ -4,6 +4,11 @@ create or replace function public.fw_park(
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '500ms'
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -21,7 +26,9 @@ begin
   from (
     select distinct on (e.id) i.item, e.id
     from unnest(p_execution_ids, p_batch_ids) with ordinality as i (id, batch_id, item)
-    join public.fw_workflow_executions e on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running'
+    -- One by one: a join could be planned to begin with all executions that there are.
+    cross join lateral (
+      select x.id from public.fw_workflow_executions x where x.id = i.id and x.batch_id = i.batch_id and x.status = 'running' limit 1) e
     where i.batch_id = any (v_batches)
     order by e.id, i.item
   ) n;
@@ -35,7 +42,9 @@ begin
       select e.id, e.organization_id, e.batch_id, public.fw_now(), 1,
         coalesce((select x.name from public.fw_executors x where x.id = p_executor_id), p_executor_id::text),
         coalesce(left(p_recorded[i.item], 10000), ''), coalesce(left(p_asked[i.item], 10000), ''), coalesce(left(p_reasons[i.item], 10000), 'the executor gave no reason')
-      from unnest(v_items) as i (item) join public.fw_workflow_executions e on e.id = p_execution_ids[i.item]
+      from unnest(v_items) as i (item)
+      cross join lateral (
+        select x.id, x.organization_id, x.batch_id from public.fw_workflow_executions x where x.id = p_execution_ids[i.item] limit 1) e
       -- Parked at the same place as before, and nothing of it has begun since: it still is.
       on conflict (execution_id) do update set
         batch_id = excluded.batch_id, executor = excluded.executor, reason = excluded.reason, recorded = excluded.recorded, asked = excluded.asked,
@@ -51,7 +60,7 @@ begin
     from parked p;
     update pgmq.q_workflow_execution_queue q set vt = public.fw_now() + d.delay
     from unnest(v_ids, v_delays) as d (id, delay)
-    join public.fw_workflow_executions e on e.id = d.id
+    cross join lateral (select x.msg_id from public.fw_workflow_executions x where x.id = d.id limit 1) e
     where q.msg_id = e.msg_id;
     with released as (
       update public.fw_workflow_executions e set
@@ -81,7 +90,7 @@ begin
   return query
     select i.place::integer, case when n.place is null then 'fenced' else 'parked' end, (extract(epoch from v_delays[n.place]) * 1000)::bigint
     from generate_subscripts(p_execution_ids, 1) as i (place)
-    left join unnest(v_items) with ordinality as n (item, place) on n.item = i.place;
+    cross join lateral (select array_position(v_items, i.place) as place) n;
 end
 $$;
 comment on function public.fw_park(uuid, uuid[], uuid[], text[], text[], text[]) is

@@ -11,7 +11,6 @@ set enable_mergejoin = off
 set jit = off
 as $$
 declare
-  c_longest_ms constant bigint := 3155760000000;   -- 100 years
   v_batches uuid[];
 begin
   v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
@@ -25,13 +24,16 @@ begin
   for update of q;
   update pgmq.q_workflow_execution_queue q set vt = r.lease_expires_at
   from unnest(p_execution_ids) as i (id)
-  join public.fw_workflow_executions e on e.id = i.id and e.status = 'running' and e.batch_id = any (v_batches)
+  -- One by one: a join could be planned to begin with all executions that there are.
+  cross join lateral (
+    select x.msg_id, x.batch_id from public.fw_workflow_executions x
+    where x.id = i.id and x.status = 'running' and x.batch_id = any (v_batches) limit 1) e
   join public.fw_worker_runs r on r.id = e.batch_id
   where q.msg_id = e.msg_id;
   if p_steps is not null then
     -- Once for each step, however often the lease is extended while it runs.
     update public.fw_workflow_executions e set current_step = i.step,
-      current_step_since = case when i.step is not null then greatest(r.claimed_at, public.fw_now() - make_interval(secs => case when i.ms > c_longest_ms then c_longest_ms when i.ms < 0 then 0 else i.ms end / 1000.0)) end
+      current_step_since = case when i.step is not null then greatest(r.claimed_at, public.fw_now() - public.fw_milliseconds(i.ms)) end
     from unnest(p_execution_ids, p_steps, p_step_ms) as i (id, step, ms)
     cross join public.fw_worker_runs r
     where e.id = i.id and e.status = 'running' and r.id = e.batch_id and r.id = any (v_batches)

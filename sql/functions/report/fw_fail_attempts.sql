@@ -11,7 +11,6 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-  c_longest_ms constant bigint := 3155760000000;   -- 100 years
   c_compensations constant integer := 5;   -- attempts of the compensations, which have some of their own
   v_over uuid[];
   v_over_errors text[];
@@ -29,7 +28,7 @@ begin
       coalesce(f.permanent, false) as is_permanent,
       coalesce(f.permanent, false) or case when e.compensating is null then e.retry_count + 1 >= coalesce(w.max_attempts, 5)
         else coalesce((e.compensating ->> 'failed_attempts')::integer, 0) + 1 >= c_compensations end as is_last,
-      public.fw_now() + coalesce(make_interval(secs => case when f.delay_ms > c_longest_ms then c_longest_ms when f.delay_ms < 0 then 0 else f.delay_ms end / 1000.0), public.fw_backoff(e.workflow_name,
+      public.fw_now() + coalesce(public.fw_milliseconds(f.delay_ms), public.fw_backoff(e.workflow_name,
         case when e.compensating is null then e.retry_count else coalesce((e.compensating ->> 'failed_attempts')::integer, 0) end + 1)) as retry_at
     from unnest(p_execution_ids, p_errors, p_categories, p_permanent, p_delays_ms) as f (id, error, category, permanent, delay_ms)
     join public.fw_workflow_executions e on e.id = f.id

@@ -4,9 +4,13 @@ create or replace function public.fw_release(
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '500ms'
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
 as $$
 declare
-  c_longest_ms constant bigint := 3155760000000;   -- 100 years
   v_batches uuid[];
   v_places integer[];
   v_released uuid[];
@@ -17,7 +21,9 @@ begin
   v_batches := public.fw_lock_leases(p_executor_id, p_batch_ids);
   select array_agg(i.place), array_agg(distinct e.id) into v_places, v_released
   from unnest(p_execution_ids, p_batch_ids) with ordinality as i (id, batch_id, place)
-  join public.fw_workflow_executions e on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running'
+  -- One by one: a join could be planned to begin with all executions that there are.
+  cross join lateral (
+    select x.id from public.fw_workflow_executions x where x.id = i.id and x.batch_id = i.batch_id and x.status = 'running' limit 1) e
   where i.batch_id = any (v_batches);
   -- In one order: somebody for whom one of these waits may hold several of their messages.
   perform from pgmq.q_workflow_execution_queue q
@@ -26,19 +32,20 @@ begin
   for update of q;
   select array_agg(d.id), array_agg(d.visible_at) into v_ids, v_visible
   from (
-    select i.id, public.fw_now() + make_interval(secs => least(greatest(coalesce(max(i.delay_ms), 0), 0), c_longest_ms) / 1000.0) as visible_at
+    select i.id, public.fw_now() + public.fw_milliseconds(coalesce(max(i.delay_ms), 0)) as visible_at
     from unnest(p_execution_ids, p_delays_ms) as i (id, delay_ms) where i.id = any (v_released) group by i.id
   ) d;
   update pgmq.q_workflow_execution_queue q set vt = d.visible_at
-  from unnest(v_ids, v_visible) as d (id, visible_at) join public.fw_workflow_executions e on e.id = d.id
-  where e.id = any (v_released) and q.msg_id = e.msg_id;
+  from unnest(v_ids, v_visible) as d (id, visible_at)
+  cross join lateral (select x.msg_id from public.fw_workflow_executions x where x.id = d.id limit 1) e
+  where q.msg_id = e.msg_id;
   with released as (
     update public.fw_workflow_executions e set
       status = case when e.retry_count > 0 then public.fw_execution_status 'retry_pending' else 'queued' end,
       next_retry_at = case when e.retry_count > 0 then d.visible_at end,
       not_before = case when d.visible_at > public.fw_now() then d.visible_at end
     from unnest(v_ids, v_visible) as d (id, visible_at)
-    where e.id = d.id and e.id = any (v_released)
+    where e.id = d.id
     returning e.batch_id
   ), tally as (
     select r.batch_id, count(*) as total from released r group by r.batch_id

@@ -6,6 +6,11 @@ create or replace function public.fw_report_failures(
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '500ms'
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -25,7 +30,9 @@ begin
   from (
     select distinct on (e.id) e.id, i.item, e.retry_count + 1 as attempt
     from unnest(p_execution_ids, p_batch_ids) with ordinality as i (id, batch_id, item)
-    join public.fw_workflow_executions e on e.id = i.id and e.batch_id = i.batch_id and e.status = 'running'
+    -- One by one: a join could be planned to begin with all executions that there are.
+    cross join lateral (
+      select x.id, x.retry_count from public.fw_workflow_executions x where x.id = i.id and x.batch_id = i.batch_id and x.status = 'running' limit 1) e
     where i.batch_id = any (v_batches)
     order by e.id, i.item
   ) n;

@@ -19,8 +19,7 @@ begin
   end if;
   select * into v_execution from public.fw_workflow_executions e where e.id = p_execution_id for no key update;
   if not found then
-    raise exception using errcode = 'FW005', message = format('there is no execution %s', coalesce(p_execution_id::text, 'NULL')),
-      detail = 'Nothing was changed.', hint = 'select id from fw_list_executions() lists the newest executions.';
+    perform public.fw_refuse_unknown_execution(p_execution_id);
   end if;
   if v_execution.status in ('completed', 'failed', 'timed_out', 'cancelled') or v_execution.deadline_at is null then
     raise exception using errcode = 'FW004',

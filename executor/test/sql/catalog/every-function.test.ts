@@ -18,9 +18,9 @@ test('no function may be called by everybody', async () => {
   expect(await functions("has_function_privilege('public', p.oid, 'execute')")).toEqual([])
 })
 
-test('every function pins its search_path, but for four that are inlined and a procedure that commits; those name everything in full', async () => {
+test('every function pins its search_path, but for five that are inlined and a procedure that commits; those name everything in full', async () => {
   const free = await functions("not exists (select from unnest(p.proconfig) as setting where setting = 'search_path=pg_catalog, pg_temp')")
-  expect(free.map((row) => row.name)).toEqual(['fw_if_small(jsonb)', 'fw_keep_retention(interval)', 'fw_now()', 'fw_to_uuid(text)', 'fw_uuid()'])
+  expect(free.map((row) => row.name)).toEqual(['fw_if_small(jsonb)', 'fw_keep_retention(interval)', 'fw_milliseconds(bigint)', 'fw_now()', 'fw_to_uuid(text)', 'fw_uuid()'])
 })
 
 test('nothing works with the rights of its owner but the look whether the job is scheduled, for cron.job shows each role its own', async () => {
