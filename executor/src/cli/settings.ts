@@ -1,8 +1,8 @@
 // `fw enable` and `fw disable`: whether the worker of an organization starts work, and how much of it.
 import type { Command } from 'commander'
-import { z } from 'zod'
 import { uuid, wholeNumber } from './arguments.js'
-import { addDatabaseOption, databaseUrl, type DatabaseOptions, withDatabase } from './database.js'
+import { withClient } from './client.js'
+import { addDatabaseOption, type DatabaseOptions } from './database.js'
 import { print, printJson } from './output.js'
 
 interface SettingsOptions extends DatabaseOptions {
@@ -11,11 +11,6 @@ interface SettingsOptions extends DatabaseOptions {
   concurrency?: number
   json?: boolean
 }
-
-const Saved = z.object({ enabled: z.boolean(), batchSize: z.int(), visibilityTimeout: z.int(), concurrency: z.int() })
-
-/** What fw_save_worker_settings takes for "as it is". */
-const UNCHANGED = -2147483648
 
 export function addSettingsCommands(program: Command): void {
   addSettingsCommand(program, 'enable', true)
@@ -36,28 +31,23 @@ function addSettingsCommand(program: Command, name: string, enabled: boolean): C
     .option('--concurrency <number>', 'batches in flight, 1 to 100 (at first 1)', whole)
     .option('--json', 'print {"organizationId", "enabled", "batchSize", "visibilityTimeout", "concurrency"}')
     .action(async (organizationId: string, options: SettingsOptions) => {
-      const saved = await withDatabase(databaseUrl(options), (database) =>
-        database.row(
-          Saved,
-          `select s.fw_execution_worker_enabled as enabled, s.fw_worker_batch_size as "batchSize",
-             s.fw_worker_visibility_timeout_seconds as "visibilityTimeout", s.fw_worker_concurrency as concurrency
-           from public.fw_save_worker_settings($1, $2, $3, $4, $5) s`,
-          [
-            organizationId,
-            enabled,
-            options.batchSize ?? UNCHANGED,
-            options.visibilityTimeout ?? UNCHANGED,
-            options.concurrency ?? UNCHANGED,
-          ],
-        ),
+      const { batchSize, visibilityTimeout: seconds, concurrency } = options
+      const { visibilityTimeoutMs, ...saved } = await withClient(options, (client) =>
+        client.saveSettings(organizationId, {
+          enabled,
+          ...(batchSize === undefined ? {} : { batchSize }),
+          ...(seconds === undefined ? {} : { visibilityTimeout: seconds * 1000 }),
+          ...(concurrency === undefined ? {} : { concurrency }),
+        }),
       )
+      const visibilityTimeout = visibilityTimeoutMs / 1000
       if (options.json === true) {
-        printJson({ organizationId, ...saved })
+        printJson({ organizationId, ...saved, visibilityTimeout })
         return
       }
       print(
         `${saved.enabled ? 'enabled' : 'disabled'} ${organizationId}: batch size ${saved.batchSize}, ` +
-          `visibility timeout ${saved.visibilityTimeout} s, concurrency ${saved.concurrency}`,
+          `visibility timeout ${visibilityTimeout} s, concurrency ${saved.concurrency}`,
       )
     })
 }
