@@ -19,9 +19,9 @@ beforeAll(async () => {
   const large = await organization(database, { batchSize: 50, concurrency: 100 })
   const x = await executor(database, name)
   // Finished ones are many too.
-  await enqueue(database, name, large, 20_000)
+  await enqueue(database, name, large, 5000)
   for (let held = await claim(database, x, 5000); held.length > 0; held = await claim(database, x, 5000)) await report(database, x, held)
-  await enqueue(database, workflow(), large, 50_000)
+  await enqueue(database, workflow(), large, 10_000)
 })
 
 afterAll(() => early.end())
@@ -36,7 +36,7 @@ describe.each([
     if (when.startsWith('after')) await database.query('analyze')
   })
 
-  test('the watchdog looks at the executions that have started, not at the 50,000 that wait nor at those that have finished', async () => {
+  test('the watchdog looks at the executions that have started, not at the 10,000 that wait nor at those that have finished', async () => {
     const late = [await running(database, { on_timeout: 'fail' }), await running(database, { on_timeout: 'cancel' })]
     const near = await running(database)
     for (const { id } of late) await deadlineIn(database, id, -1)
